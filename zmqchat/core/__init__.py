@@ -1,0 +1,1 @@
+"""The rules of the chat, without sockets, clocks, databases or chance."""

@@ -1,0 +1,86 @@
+"""The port of the bus: what carries frames between nodes, whatever is below.
+
+What a bus promises, and the contract suite holds every implementation to:
+
+- **Order.** Frames of one origin and class (chat, control) arrive in the order published,
+  as far as they arrive over one link. With two forwarders a frame arrives twice, and the copies
+  of different frames may interleave.
+- **Loss.** A frame may be lost: while a link is down or young, or past a high-water mark.
+  Nobody is told. Within one link what arrives is whole.
+- **Duplicates** are not removed. Every frame is idempotent by a number of its own (seq, presence
+  version, beat number, watermark).
+- **Own frames** never reach the node's own sink.
+- **Classes.** Control and chat have queues of their own: a burst of chat neither drops nor
+  delays a beat.
+- **Hostile frames** are counted by reason and dropped; they never raise into the sink.
+- Nothing here blocks, and the sink is called from the event loop's thread only, at most
+  `DRAIN_LIMIT` frames before other work gets its turn.
+"""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Iterable
+from typing import NamedTuple, Protocol
+
+from zmqchat.wire.mesh import Chat, Control, Header
+
+DRAIN_LIMIT = 256  # frames taken from one socket in a wake-up
+
+
+class Peer(NamedTuple):
+    """Another node, as far as the bus needs to know it."""
+
+    node: int  # row number in the database, 1 to 1,023
+    name: str
+    mesh: str  # endpoint of its PUB socket, as tcp://host:port; unused through forwarders
+
+
+class Sink(Protocol):
+    """Who receives what the bus carries."""
+
+    def on_chat(self, header: Header, chat: Chat) -> None:
+        """Take an event of a conversation; must not raise."""
+
+    def on_control(self, header: Header, control: Control) -> None:
+        """Take a beat, or something about presence; must not raise."""
+
+
+class BusCounts:
+    """What a bus has counted since it was made; `web.metrics` shows them."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+        self.received = 0
+        self.dropped: collections.Counter[str] = collections.Counter()  # by reason
+        self.broken_links = 0  # links that the library gave up on, or that a peer broke
+        self.repaired_links = 0
+
+
+class Bus(Protocol):
+    """Carries frames; see the module's promises."""
+
+    counts: BusCounts
+
+    @property
+    def endpoint(self) -> str:
+        """Where peers reach this node, with the port that was really bound; "" if they need not."""
+
+    @property
+    def chat_oseq(self) -> int:
+        """The number of the newest chat frame published, for the beat."""
+
+    def start(self, sink: Sink) -> None:
+        """Begin to receive; frames that arrived earlier wait."""
+
+    def follow(self, peers: Iterable[Peer]) -> None:
+        """Hear exactly these peers from now on; asked again with any change."""
+
+    def publish_chat(self, chat: Chat) -> None:
+        """Send an event of a conversation to every node that hears this one."""
+
+    def publish_control(self, control: Control, to_node: int | None = None) -> None:
+        """Send a control frame to every node, or to one alone."""
+
+    def close(self) -> None:
+        """Send what is still queued for at most a second, then release every socket."""

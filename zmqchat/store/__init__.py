@@ -1,0 +1,1 @@
+"""What keeps messages: one shared SQLite or MySQL database, through peewee."""

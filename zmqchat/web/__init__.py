@@ -1,0 +1,1 @@
+"""What browsers talk to: WebSocket, REST and pages."""

@@ -1,0 +1,293 @@
+"""JSON events of a browser: what comes in is decoded and checked, what goes out is encoded once.
+
+Knows the shapes and limits of events, not who may send them. Every encoder returns the bytes of
+one WebSocket text message. A bare object without ``key`` is a message, as clients of the
+original ATP chat room send it.
+"""
+
+from __future__ import annotations
+
+import datetime
+import enum
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from zmqchat.errors import ErrorCode, Refused
+from zmqchat.names import check_name
+
+PROTOCOL_V1 = "zmqchat.v1"  # the WebSocket subprotocol of clients that want more than the original
+MAX_MESSAGE_BYTES = 64 * 1024  # UTF-8 bytes of a message's text
+
+
+class Key(enum.IntEnum):
+    """The ``key`` of an event."""
+
+    WELCOME = 0
+    OPEN = 1
+    CLOSE = 2
+    MESSAGE = 3
+    ACK = 5
+    ERROR = 6
+    READ = 8
+    PING = 13
+
+
+class Message(msgspec.Struct, frozen=True, rename="camel", gc=False):
+    """One stored message as clients see it: ``data`` of key 3 and a row of the history."""
+
+    id: str  # 16 hex digits
+    seq: int  # 1, 2, 3 … in the conversation, without holes
+    conversation: str  # the customer's account name
+    sender: str  # the customer, or the desk account whichever agent wrote
+    receiver: str
+    agent: str | None  # display name of the agent who wrote, if one did
+    msg: str
+    create_time: str  # ISO 8601 with milliseconds and Z
+    client_id: str | None
+    kind: str  # "text"
+
+
+class Send(msgspec.Struct, frozen=True, gc=False):
+    """A client wants a message stored and delivered."""
+
+    msg: str
+    sender: str
+    receiver: str
+    client_id: str | None
+
+
+class MarkRead(msgspec.Struct, frozen=True, gc=False):
+    """A client has read its conversation up to a seq."""
+
+    conversation: str
+    seq: int
+
+
+class Ping(msgspec.Struct, frozen=True, gc=False):
+    """A client asks for a sign of life."""
+
+
+ClientEvent = Send | MarkRead | Ping
+
+
+class _SendFields(msgspec.Struct, rename="camel"):
+    msg: str
+    sender: str
+    receiver: str
+    client_id: str | None = None
+    create_time: str | int | float | None = None  # said by the original's clients, not believed
+
+
+class _Incoming(msgspec.Struct, rename="camel", gc=False):
+    key: int | msgspec.UnsetType = msgspec.UNSET
+    msg: str | msgspec.UnsetType = msgspec.UNSET
+    sender: str | msgspec.UnsetType = msgspec.UNSET
+    receiver: str | msgspec.UnsetType = msgspec.UNSET
+    client_id: str | None = None
+    create_time: str | int | float | None = None
+    data: msgspec.Raw = msgspec.Raw(b"")
+
+
+class _ReadFields(msgspec.Struct):
+    conversation: str
+    seq: int
+
+
+_decode_incoming = msgspec.json.Decoder(_Incoming).decode
+_decode_send = msgspec.json.Decoder(_SendFields).decode
+_decode_read = msgspec.json.Decoder(_ReadFields).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def decode_event(text: bytes | str) -> ClientEvent:
+    """Decode and check what a client sent; raise `Refused` naming what is wrong.
+
+    >>> decode_event('{"msg":"hi","sender":"u1","receiver":"super_admin"}').msg
+    'hi'
+    """
+    try:
+        event = _decode_incoming(text)
+        if event.key is msgspec.UNSET:
+            return _checked_send(_bare_send(event))
+        if event.key == Key.MESSAGE:
+            return _checked_send(_decode_send(_data_of(event)))
+        if event.key == Key.READ:
+            return _checked_read(_decode_read(_data_of(event)))
+        if event.key == Key.PING:
+            return Ping()
+    except msgspec.ValidationError as error:
+        raise Refused(ErrorCode.BAD_EVENT, _in_words(error), _client_id_of(text)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Refused(ErrorCode.BAD_JSON, f"not JSON: {error}") from None
+    except RecursionError:
+        raise Refused(ErrorCode.BAD_JSON, "not JSON: nested too deeply") from None
+    accepted = f"{Key.MESSAGE:d}, {Key.READ:d} or {Key.PING:d}"
+    raise Refused(
+        ErrorCode.UNKNOWN_KEY,
+        f"unknown key {event.key}; expected {accepted}, or none for a message",
+    )
+
+
+def _bare_send(event: _Incoming) -> _SendFields:
+    if (
+        event.msg is msgspec.UNSET
+        or event.sender is msgspec.UNSET
+        or event.receiver is msgspec.UNSET
+    ):
+        missing = next(
+            name for name in ("msg", "sender", "receiver") if getattr(event, name) is msgspec.UNSET
+        )
+        raise msgspec.ValidationError(f"Object missing required field `{missing}`")
+    return _SendFields(event.msg, event.sender, event.receiver, event.client_id)
+
+
+def _data_of(event: _Incoming) -> msgspec.Raw:
+    if not event.data:
+        raise msgspec.ValidationError("Object missing required field `data`")
+    return event.data
+
+
+def _checked_send(send: _SendFields) -> Send:
+    client_id = send.client_id
+    if client_id is not None:
+        check_name(client_id, "clientId")
+    text = send.msg
+    # Characters are at most as many as bytes, and at least a fourth: most texts need no encoding.
+    if len(text) * 4 > MAX_MESSAGE_BYTES:
+        size = len(text.encode())
+        if size > MAX_MESSAGE_BYTES:
+            raise Refused(
+                ErrorCode.MESSAGE_TOO_LARGE,
+                f"message of {size} bytes exceeds {MAX_MESSAGE_BYTES}",
+                client_id,
+            )
+    if not text or text.isspace():
+        raise Refused(ErrorCode.EMPTY_MESSAGE, "message is empty", client_id)
+    return Send(text, send.sender, send.receiver, client_id)
+
+
+def _checked_read(read: _ReadFields) -> MarkRead:
+    if read.seq < 0:
+        raise msgspec.ValidationError(f"Expected `int` >= 0, got {read.seq} - at `$.seq`")
+    return MarkRead(check_name(read.conversation, "conversation"), read.seq)
+
+
+def _in_words(error: msgspec.ValidationError) -> str:
+    return str(error).replace("`$.", "`").replace("$.", "")
+
+
+def _client_id_of(text: bytes | str) -> str | None:
+    """Find the client id in an event that is otherwise wrong, so that its sender can tell which."""
+    try:
+        loose: Any = msgspec.json.decode(text)
+        fields = loose.get("data", loose) if isinstance(loose, dict) else {}
+        client_id = fields.get("clientId") if isinstance(fields, dict) else None
+        return check_name(client_id) if isinstance(client_id, str) else None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, Refused):
+        return None
+
+
+@functools.lru_cache(maxsize=1024)
+def iso_time(unix_ms: int) -> str:
+    """Format milliseconds since 1970 as the original's JavaScript serialises a date.
+
+    >>> iso_time(1684224000123)
+    '2023-05-16T08:00:00.123Z'
+    """
+    seconds, milliseconds = divmod(unix_ms, 1000)
+    moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}Z"
+
+
+class _MessageEvent(msgspec.Struct, gc=False):
+    key: int
+    data: Message
+
+
+def encode_message(message: Message) -> bytes:
+    """MESSAGE (key 3), the same bytes for every client."""
+    return _encode(_MessageEvent(Key.MESSAGE, message))
+
+
+class _Ack(msgspec.Struct, rename="camel", gc=False):
+    client_id: str
+    id: str
+    seq: int
+    create_time: str
+    duplicate: bool
+
+
+class _AckEvent(msgspec.Struct, gc=False):
+    key: int
+    data: _Ack
+
+
+def encode_ack(message: Message, client_id: str, *, duplicate: bool) -> bytes:
+    """ACK (key 5): the message is committed; ``duplicate`` if it had been before."""
+    data = _Ack(client_id, message.id, message.seq, message.create_time, duplicate)
+    return _encode(_AckEvent(Key.ACK, data))
+
+
+def encode_error(error: Refused) -> bytes:
+    """ERROR (key 6)."""
+    data = {
+        "code": error.code,
+        "msg": error.text,
+        "clientId": error.client_id,
+        "retryable": error.retryable,
+    }
+    return _encode({"key": Key.ERROR, "data": data})
+
+
+def encode_read(conversation: str, seq: int, reader: str) -> bytes:
+    """READ (key 8): ``reader``, the customer or the desk account, has read up to ``seq``."""
+    data = {"conversation": conversation, "seq": seq, "reader": reader}
+    return _encode({"key": Key.READ, "data": data})
+
+
+def encode_ping() -> bytes:
+    """PING (key 13), a node's answer to a client's."""
+    return b'{"key":13,"data":{}}'
+
+
+class Welcome(msgspec.Struct, rename="camel"):
+    """``data`` of WELCOME: where the client is and where else it may go."""
+
+    node: str
+    nodes: list[str]  # urls of live nodes, this one first
+    session: str
+    user: str
+    role: str  # "customer" or "agent"
+    ping_interval_ms: int
+    time: int  # the node's clock, milliseconds since 1970
+
+
+def encode_welcome(welcome: Welcome) -> bytes:
+    """WELCOME (key 0)."""
+    return _encode({"key": Key.WELCOME, "data": welcome})
+
+
+def encode_presence_lists(
+    key: Key, online_list: Sequence[str], user_list: Sequence[str], online: int
+) -> bytes:
+    """OPEN or CLOSE (key 1, 2) as the original's clients know them: whole lists of names."""
+    return _encode({"key": key, "onlineList": online_list, "userList": user_list, "online": online})
+
+
+class PresenceChange(msgspec.Struct, rename="camel"):
+    """OPEN or CLOSE for ``zmqchat.v1``: only what changed, at the top level of the event."""
+
+    key: int
+    opened: list[str]
+    closed: list[str]
+    unknown: list[str]  # users of nodes that may be dead
+    online: int  # customers online in the whole cluster
+    list_version: int  # counted by the node, up by one with each event
+
+
+def encode_presence_change(change: PresenceChange) -> bytes:
+    """OPEN or CLOSE (key 1, 2) for ``zmqchat.v1``."""
+    return _encode(change)

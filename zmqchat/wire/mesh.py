@@ -1,0 +1,301 @@
+"""Frames between nodes: one ZeroMQ part of topic, header and body.
+
+Layout, integers in network order::
+
+    topic    ASCII, ends in "/": m/  h/  p/  n/<node>/
+    header   version u8, type u8, flags u8, pad u8, cluster tag u32,
+             node u16, incarnation u64, oseq u64
+    chat     kind u8, audience u8, seq u64, conversation length u16, conversation (UTF-8),
+             then the browser's bytes (zlib if flagged)
+    control  MessagePack (zlib if flagged)
+
+``oseq`` counts the frames of an origin and class (chat or control), so that a hole is seen. A
+receiver routes a chat frame without touching its JSON. Whatever cannot be read raises `BadFrame`
+with one of `DROP_REASONS`; nothing here trusts a length or a size that a frame claims.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import struct
+import zlib
+from typing import Annotated, Any
+
+import msgspec
+
+from zmqchat.errors import BadFrame
+
+VERSION = 1
+COMPRESS_OVER_BYTES = 4096
+# 64 KiB of text may become six times longer by JSON's escapes, and the envelope comes on top.
+MAX_FRAME_BYTES = 512 * 1024
+
+TOPIC_CHAT = b"m/"
+TOPIC_BEAT = b"h/"
+TOPIC_PRESENCE = b"p/"
+TOPIC_NODE = b"n/"
+
+DROP_REASONS = ("truncated", "version", "cluster", "type", "malformed", "too_large")
+
+
+def node_topic(node: int) -> bytes:
+    """Topic of the frames meant for one node alone; the final slash keeps 1 from matching 10."""
+    return b"%s%d/" % (TOPIC_NODE, node)
+
+
+class FrameType(enum.IntEnum):
+    """What a body is."""
+
+    CHAT = 1
+    BEAT = 2
+    DELTA = 3
+    SYNC_REQUEST = 4
+    SNAPSHOT = 5
+
+
+class ChatKind(enum.IntEnum):
+    """Which event of a conversation a chat frame carries."""
+
+    MESSAGE = 1
+    READ = 2
+
+
+class Audience(enum.IntEnum):
+    """Who may see an event: everybody in the conversation, or agents only."""
+
+    ALL = 0
+    DESK = 1
+
+
+U64 = Annotated[int, msgspec.Meta(ge=0, le=2**64 - 1)]
+
+
+class Header(msgspec.Struct, frozen=True, gc=False):
+    """Where a frame comes from."""
+
+    node: int
+    incarnation: int
+    oseq: int
+
+
+class Chat(msgspec.Struct, frozen=True, gc=False):
+    """An event of a conversation on its way to the browsers."""
+
+    kind: ChatKind
+    audience: Audience
+    conversation: str
+    seq: int  # of the message; of a read mark, the watermark
+    body: bytes  # what browsers get, as it stands
+    republished: bool = False  # a duplicate was sent again, since its first publish may be lost
+
+
+class State(enum.IntEnum):
+    """What a node says of itself."""
+
+    UP = 0
+    LEAVING = 2
+
+
+class Beat(msgspec.Struct, frozen=True, array_like=True):
+    """A sign of life, sent every ``interval_ms``."""
+
+    interval_ms: U64
+    number: U64  # counts up in an incarnation
+    version: U64  # of the origin's presence log
+    sessions: U64  # open on the origin
+    state: State
+    chat_oseq: U64  # the newest chat frame the origin published
+
+
+class SessionEntry(msgspec.Struct, frozen=True, array_like=True):
+    """One open session in a presence log; ``session`` is unique in its origin's incarnation."""
+
+    session: U64
+    user: str
+    agent: bool
+
+
+class Delta(msgspec.Struct, frozen=True, array_like=True):
+    """What changed in the origin's presence log between two versions."""
+
+    from_version: U64
+    to_version: U64
+    opened: list[SessionEntry]
+    closed: list[U64]
+
+
+class SyncRequest(msgspec.Struct, frozen=True, array_like=True):
+    """Somebody misses something of our presence log: send a snapshot."""
+
+    incarnation: U64  # of the log that is asked for
+    have_version: U64
+
+
+class Snapshot(msgspec.Struct, frozen=True, array_like=True):
+    """One chunk of a whole presence log at a version; all ``chunks`` together are the log."""
+
+    version: U64
+    chunk: U64  # 0 to chunks - 1
+    chunks: U64
+    sessions: list[SessionEntry]
+
+
+Control = Beat | Delta | SyncRequest | Snapshot
+
+_TYPE_OF: dict[type, FrameType] = {
+    Beat: FrameType.BEAT,
+    Delta: FrameType.DELTA,
+    SyncRequest: FrameType.SYNC_REQUEST,
+    Snapshot: FrameType.SNAPSHOT,
+}
+_CONTROL_DECODERS: dict[int, msgspec.msgpack.Decoder[Any]] = {
+    frame_type: msgspec.msgpack.Decoder(body_type) for body_type, frame_type in _TYPE_OF.items()
+}
+_TOPIC_OF: dict[type, bytes] = {Beat: TOPIC_BEAT, Delta: TOPIC_PRESENCE}
+_encode_msgpack = msgspec.msgpack.Encoder().encode
+
+_HEADER = struct.Struct(">BBBxIHQQ")
+_CHAT = struct.Struct(">BBQH")
+_COMPRESSED = 1
+_REPUBLISHED = 2
+
+_KINDS: dict[int, ChatKind] = {kind.value: kind for kind in ChatKind}
+_AUDIENCES: dict[int, Audience] = {audience.value: audience for audience in Audience}
+
+
+def cluster_tag(cluster: str) -> int:
+    """Condense a cluster's name to 32 bits, so that two clusters on one network keep apart."""
+    return int.from_bytes(hashlib.blake2b(cluster.encode(), digest_size=4).digest(), "big")
+
+
+class Codec:
+    """Encodes the frames of one node's incarnation, and decodes everybody's.
+
+    ``node`` is the node's row number in the database (1 to 1,023).
+    """
+
+    def __init__(self, cluster: str, node: int, incarnation: int) -> None:
+        self.node = node
+        self.incarnation = incarnation
+        self._tag = cluster_tag(cluster)
+        self.chat_oseq = 0
+        self.control_oseq = 0
+
+    def encode_chat(self, chat: Chat) -> bytes:
+        """Encode the next chat frame; raise `ValueError` past `MAX_FRAME_BYTES`."""
+        conversation = chat.conversation.encode()
+        flags = _REPUBLISHED if chat.republished else 0
+        body = chat.body
+        if len(body) > COMPRESS_OVER_BYTES:
+            body, flags = _compressed(body, flags)
+        self.chat_oseq += 1
+        return b"".join(
+            (
+                TOPIC_CHAT,
+                _HEADER.pack(
+                    VERSION,
+                    FrameType.CHAT,
+                    flags,
+                    self._tag,
+                    self.node,
+                    self.incarnation,
+                    self.chat_oseq,
+                ),
+                _CHAT.pack(chat.kind, chat.audience, chat.seq, len(conversation)),
+                conversation,
+                body,
+            )
+        )
+
+    def encode_control(self, control: Control, to_node: int | None = None) -> bytes:
+        """Encode the next control frame, for everybody or for one node alone."""
+        body, flags = _encode_msgpack(control), 0
+        if len(body) > COMPRESS_OVER_BYTES:
+            body, flags = _compressed(body, flags)
+        topic = _TOPIC_OF[type(control)] if to_node is None else node_topic(to_node)
+        self.control_oseq += 1
+        header = _HEADER.pack(
+            VERSION,
+            _TYPE_OF[type(control)],
+            flags,
+            self._tag,
+            self.node,
+            self.incarnation,
+            self.control_oseq,
+        )
+        return topic + header + body
+
+    def decode(self, frame: bytes) -> tuple[Header, Chat | Control] | None:
+        """Decode a frame of any node; None if it is this node's own, `BadFrame` if unreadable."""
+        start = 2 if not frame.startswith(TOPIC_NODE) else frame.find(b"/", 2) + 1
+        if start == 0 or len(frame) < start + _HEADER.size:
+            raise BadFrame("truncated")
+        version, frame_type, flags, tag, node, incarnation, oseq = _HEADER.unpack_from(frame, start)
+        if version != VERSION:
+            raise BadFrame("version")
+        if tag != self._tag:
+            raise BadFrame("cluster")
+        if node == self.node:
+            return None
+        start += _HEADER.size
+        header = Header(node, incarnation, oseq)
+        if frame_type == FrameType.CHAT:
+            return header, _decode_chat(frame, start, flags)
+        if (decoder := _CONTROL_DECODERS.get(frame_type)) is None:
+            raise BadFrame("type")
+        return header, _decode_control(decoder, frame, start, flags)
+
+
+def _decode_chat(frame: bytes, start: int, flags: int) -> Chat:
+    if len(frame) < start + _CHAT.size:
+        raise BadFrame("truncated")
+    kind_number, audience_number, seq, length = _CHAT.unpack_from(frame, start)
+    kind = _KINDS.get(kind_number)
+    audience = _AUDIENCES.get(audience_number)
+    if kind is None or audience is None:
+        raise BadFrame("type")
+    start += _CHAT.size
+    end = start + length
+    if len(frame) < end:
+        raise BadFrame("truncated")
+    try:
+        conversation = frame[start:end].decode()
+    except UnicodeDecodeError:
+        raise BadFrame("malformed") from None
+    return Chat(
+        kind, audience, conversation, seq, _body(frame, end, flags), bool(flags & _REPUBLISHED)
+    )
+
+
+def _decode_control(
+    decoder: msgspec.msgpack.Decoder[Any], frame: bytes, start: int, flags: int
+) -> Control:
+    try:
+        control: Control = decoder.decode(_body(frame, start, flags))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise BadFrame("malformed") from None
+    return control
+
+
+def _compressed(body: bytes, flags: int) -> tuple[bytes, int]:
+    if len(body) > MAX_FRAME_BYTES:
+        raise ValueError(f"body of {len(body)} bytes exceeds {MAX_FRAME_BYTES}")
+    return zlib.compress(body, level=1), flags | _COMPRESSED
+
+
+def _body(frame: bytes, start: int, flags: int) -> bytes:
+    if not flags & _COMPRESSED:
+        if len(frame) - start > MAX_FRAME_BYTES:
+            raise BadFrame("too_large")
+        return frame[start:]
+    inflator = zlib.decompressobj()
+    try:
+        body = inflator.decompress(memoryview(frame)[start:], MAX_FRAME_BYTES)
+    except zlib.error:
+        raise BadFrame("malformed") from None
+    if inflator.unconsumed_tail:
+        raise BadFrame("too_large")
+    if not inflator.eof or inflator.unused_data:
+        raise BadFrame("malformed")
+    return body
