@@ -68,7 +68,7 @@ class Audience(enum.IntEnum):
     DESK = 1
 
 
-U64 = Annotated[int, msgspec.Meta(ge=0, le=2**64 - 1)]
+Count = Annotated[int, msgspec.Meta(ge=0)]  # MessagePack itself stops at 64 bits
 
 
 class Header(msgspec.Struct, frozen=True, gc=False):
@@ -100,18 +100,18 @@ class State(enum.IntEnum):
 class Beat(msgspec.Struct, frozen=True, array_like=True):
     """A sign of life, sent every ``interval_ms``."""
 
-    interval_ms: U64
-    number: U64  # counts up in an incarnation
-    version: U64  # of the origin's presence log
-    sessions: U64  # open on the origin
+    interval_ms: Count
+    number: Count  # counts up in an incarnation
+    version: Count  # of the origin's presence log
+    sessions: Count  # open on the origin
     state: State
-    chat_oseq: U64  # the newest chat frame the origin published
+    chat_oseq: Count  # the newest chat frame the origin published
 
 
 class SessionEntry(msgspec.Struct, frozen=True, array_like=True):
     """One open session in a presence log; ``session`` is unique in its origin's incarnation."""
 
-    session: U64
+    session: Count
     user: str
     agent: bool
 
@@ -119,25 +119,25 @@ class SessionEntry(msgspec.Struct, frozen=True, array_like=True):
 class Delta(msgspec.Struct, frozen=True, array_like=True):
     """What changed in the origin's presence log between two versions."""
 
-    from_version: U64
-    to_version: U64
+    from_version: Count
+    to_version: Count
     opened: list[SessionEntry]
-    closed: list[U64]
+    closed: list[Count]
 
 
 class SyncRequest(msgspec.Struct, frozen=True, array_like=True):
     """Somebody misses something of our presence log: send a snapshot."""
 
-    incarnation: U64  # of the log that is asked for
-    have_version: U64
+    incarnation: Count  # of the log that is asked for
+    have_version: Count
 
 
 class Snapshot(msgspec.Struct, frozen=True, array_like=True):
     """One chunk of a whole presence log at a version; all ``chunks`` together are the log."""
 
-    version: U64
-    chunk: U64  # 0 to chunks - 1
-    chunks: U64
+    version: Count
+    chunk: Count  # 0 to chunks - 1
+    chunks: Count
     sessions: list[SessionEntry]
 
 

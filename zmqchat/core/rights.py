@@ -1,0 +1,58 @@
+"""Who may write to whom, and as whom.
+
+Knows users, their role and the desk's account. The rules, as a table:
+
+    who        sender must be     receiver must be     conversation
+    customer   the customer       the desk             the customer
+    agent      the desk           any customer         the receiver
+
+A customer may mark only the own conversation as read, an agent any.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from zmqchat.errors import ErrorCode, Refused
+from zmqchat.names import check_name
+from zmqchat.wire.client import Send
+
+
+class Identity(NamedTuple):
+    """Who speaks in a session."""
+
+    user: str
+    agent: bool
+    desk: str  # the account that customers write to
+
+    @property
+    def speaks_as(self) -> str:
+        """The only name this user may write under."""
+        return self.desk if self.agent else self.user
+
+
+def conversation_of(send: Send, identity: Identity) -> str:
+    """Return the conversation a message belongs to, or raise `Refused` with ``forbidden``."""
+    if send.sender != identity.speaks_as:
+        raise Refused(
+            ErrorCode.FORBIDDEN,
+            f"sender must be {identity.speaks_as!r}, got {send.sender!r}",
+            send.client_id,
+        )
+    if not identity.agent:
+        if send.receiver != identity.desk:
+            raise Refused(
+                ErrorCode.FORBIDDEN,
+                f"a customer writes to {identity.desk!r}, not to {send.receiver!r}",
+                send.client_id,
+            )
+        return identity.user
+    if send.receiver == identity.desk:
+        raise Refused(ErrorCode.FORBIDDEN, "the desk cannot write to itself", send.client_id)
+    return check_name(send.receiver, "receiver")
+
+
+def check_may_read(conversation: str, identity: Identity) -> None:
+    """Raise `Refused` with ``forbidden`` unless the user takes part in a conversation."""
+    if not identity.agent and conversation != identity.user:
+        raise Refused(ErrorCode.FORBIDDEN, f"{identity.user!r} has no part in {conversation!r}")

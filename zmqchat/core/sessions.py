@@ -1,0 +1,105 @@
+"""Who is here: the open sessions of this node.
+
+Knows users, roles and conversations. Must not know sockets: a session's outbox is filled here and
+emptied by whoever was told that there is something in it.
+Invariant: a session stands in exactly one place, with the agents or with its customer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+
+from zmqchat.core.outbox import Outbox
+
+
+class Session:
+    """One WebSocket of one user on this node.
+
+    ``wake`` is called when the outbox gets its first event, ``overflowed`` when it was full:
+    the client reads too slowly and has to go.
+    """
+
+    __slots__ = ("agent", "number", "outbox", "overflowed", "user", "v1", "wake")
+
+    def __init__(
+        self,
+        number: int,
+        user: str,
+        *,
+        agent: bool,
+        v1: bool,
+        wake: Callable[[], None],
+        overflowed: Callable[[], None],
+    ) -> None:
+        self.number = number  # counts up on this node
+        self.user = user
+        self.agent = agent
+        self.v1 = v1  # asked for zmqchat.v1
+        self.outbox = Outbox()
+        self.wake = wake
+        self.overflowed = overflowed
+
+    def push(self, event: bytes) -> None:
+        """Queue an encoded event for this session alone."""
+        outbox = self.outbox
+        if not outbox.push(event):
+            self.overflowed()
+        elif len(outbox) == 1:
+            self.wake()
+
+
+class Sessions:
+    """All sessions of this node, found by the conversation they follow."""
+
+    def __init__(self) -> None:
+        self._customers: dict[str, list[Session]] = {}
+        self._agents: list[Session] = []
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Session]:
+        yield from self._agents
+        for sessions in self._customers.values():
+            yield from sessions
+
+    @property
+    def agents(self) -> Collection[Session]:
+        """The sessions that see every conversation."""
+        return self._agents
+
+    def add(self, session: Session) -> None:
+        """Note an opened session."""
+        self._place(session).append(session)
+        self._count += 1
+
+    def remove(self, session: Session) -> None:
+        """Note that a session is closed; it must have been added."""
+        self._place(session).remove(session)
+        self._count -= 1
+        if not session.agent and not self._customers[session.user]:
+            del self._customers[session.user]
+
+    def has_customer(self, conversation: str) -> bool:
+        """Whether the conversation's customer has a session here."""
+        return conversation in self._customers
+
+    def follows(self, conversation: str) -> bool:
+        """Whether anybody here wants a conversation's events."""
+        return bool(self._agents) or conversation in self._customers
+
+    def deliver(self, conversation: str, event: bytes, *, desk_only: bool = False) -> int:
+        """Push an encoded event to everybody it is for; return to how many."""
+        # Copies, because a session that overflows is removed from the list while it is walked.
+        receivers = list(self._agents)
+        if not desk_only:
+            receivers.extend(self._customers.get(conversation, ()))
+        for session in receivers:
+            session.push(event)
+        return len(receivers)
+
+    def _place(self, session: Session) -> list[Session]:
+        if session.agent:
+            return self._agents
+        return self._customers.setdefault(session.user, [])

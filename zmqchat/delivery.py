@@ -1,0 +1,260 @@
+"""The way of one message: from a session to the store, then to peers and to every session here.
+
+Stands between a session's events, the store and the bus, and knows them only by their ports.
+
+- Nothing is published or acknowledged before it is committed.
+- What this node stored reaches its own sessions by the same path as what its peers publish:
+  through `core.sequence`, in order and once.
+- Everything runs in the event loop; reads of the store are tasks of their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from prometheus_client import Histogram
+
+from zmqchat.core.rights import Identity, check_may_read, conversation_of
+from zmqchat.core.sequence import Gap, Sequences
+from zmqchat.core.sessions import Session, Sessions
+from zmqchat.errors import ErrorCode, Refused, StoreUnavailable
+from zmqchat.mesh.bus import Bus
+from zmqchat.store.ports import Draft, Messages, Outcome, Side
+from zmqchat.wire.client import (
+    MarkRead,
+    Send,
+    encode_ack,
+    encode_error,
+    encode_message,
+    encode_read,
+)
+from zmqchat.wire.mesh import Audience, Chat, ChatKind
+from zmqchat.wire.websocket import text_frame
+
+log = logging.getLogger(__name__)
+
+READS_AT_ONCE = 8  # ranged reads for gaps; an outage of a link leaves one in every conversation
+RETRY_READ_S = 1.0
+OBSERVE_EVERY = 16  # an observation costs a tenth of what a whole message does
+LATENCY_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+
+
+class Delivery:
+    """Stores what sessions send, and delivers what was stored anywhere in the cluster.
+
+    ``now`` is the event loop's clock in seconds, ``wall_ms`` milliseconds since 1970.
+    """
+
+    def __init__(
+        self,
+        messages: Messages,
+        bus: Bus,
+        desk: str,
+        *,
+        now: Callable[[], float],
+        wall_ms: Callable[[], int],
+    ) -> None:
+        self.sessions = Sessions()
+        self.delivered = 0  # events handed to sessions
+        self.gap_reads = 0
+        self._stored_count = 0
+        self.seconds = Histogram(
+            "zmqchat_delivery_seconds",
+            "From taking a message to handing it to the sessions here, every 16th message",
+            buckets=LATENCY_BUCKETS,
+            registry=None,
+        )
+        self._messages = messages
+        self._bus = bus
+        self._desk = desk
+        self._now = now
+        self._wall_ms = wall_ms
+        self._sequences: Sequences[bytes] = Sequences()
+        self._agents_since_ms = 0
+        self._reads = asyncio.Semaphore(READS_AT_ONCE)
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # Sessions.
+
+    def open(self, session: Session) -> None:
+        """Let a session follow its conversation, or all of them."""
+        if session.agent and not self.sessions.agents:
+            self._agents_since_ms = self._wall_ms()
+        self.sessions.add(session)
+        if not session.agent and session.user not in self._sequences:
+            self._sequences.expect(session.user)
+            self._spawn(self._find_start(session.user, None))
+
+    def close(self, session: Session) -> None:
+        """Forget a session."""
+        self.sessions.remove(session)
+        if not session.agent and not self.sessions.follows(session.user):
+            self._sequences.forget(session.user)
+        elif session.agent and not self.sessions.agents:
+            for conversation in self._sequences.conversations():
+                if not self.sessions.has_customer(conversation):
+                    self._sequences.forget(conversation)
+
+    def send(self, session: Session, send: Send) -> None:
+        """Store a message, then deliver and acknowledge it; raise `Refused` if it may not be."""
+        conversation = conversation_of(send, self._identity(session))
+        draft = Draft(
+            conversation=conversation,
+            author=session.user,
+            by_desk=session.agent,
+            sender=send.sender,
+            receiver=send.receiver,
+            agent=session.user if session.agent else None,
+            msg=send.msg,
+            client_id=send.client_id,
+        )
+        taken_at = self._now()
+        if not self._messages.append(
+            draft, lambda outcome: self._stored(session, draft, taken_at, outcome)
+        ):
+            raise _busy(send.client_id)
+
+    def mark_read(self, session: Session, mark: MarkRead) -> None:
+        """Store a read mark, then tell everybody in the conversation."""
+        check_may_read(mark.conversation, self._identity(session))
+        side = Side.DESK if session.agent else Side.CUSTOMER
+        reader = self._desk if session.agent else session.user
+
+        def done(seq: int | None) -> None:
+            if seq is not None:
+                self._tell_read(mark.conversation, seq, reader)
+
+        if not self._messages.mark_read(mark.conversation, side, mark.seq, done):
+            raise _busy(None)
+
+    async def close_all(self) -> None:
+        """End the reads that still run."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # What comes from the store and from peers.
+
+    def on_chat(self, chat: Chat) -> None:
+        """Deliver an event of a conversation that this node or a peer has published."""
+        conversation = chat.conversation
+        if not self.sessions.follows(conversation):
+            return
+        event = text_frame(chat.body)
+        if chat.kind is not ChatKind.MESSAGE:
+            self._deliver(conversation, (event,))
+            return
+        sequences = self._sequences
+        if conversation not in sequences:
+            if chat.republished:  # an old message again: no place to start from
+                return
+            self._begin(conversation, chat.seq)
+        ready = sequences.offer(conversation, chat.seq, event, self._now())
+        self._deliver(conversation, ready)
+        if len(ready) != 1:
+            self._arm()
+
+    def _stored(self, session: Session, draft: Draft, taken_at: float, outcome: Outcome) -> None:
+        if isinstance(outcome, Refused):
+            session.push(text_frame(encode_error(outcome)))
+            return
+        message = outcome.message
+        chat = Chat(
+            ChatKind.MESSAGE,
+            Audience.ALL,
+            message.conversation,
+            message.seq,
+            encode_message(message),
+            outcome.duplicate,
+        )
+        self._bus.publish_chat(chat)
+        self.on_chat(chat)
+        if draft.client_id is not None:
+            ack = encode_ack(message, draft.client_id, duplicate=outcome.duplicate)
+            session.push(text_frame(ack))
+        self._stored_count += 1
+        if self._stored_count % OBSERVE_EVERY == 0:
+            self.seconds.observe(self._now() - taken_at)
+
+    def _tell_read(self, conversation: str, seq: int, reader: str) -> None:
+        chat = Chat(
+            ChatKind.READ, Audience.ALL, conversation, seq, encode_read(conversation, seq, reader)
+        )
+        self._bus.publish_chat(chat)
+        self.on_chat(chat)
+
+    def _deliver(self, conversation: str, events: Sequence[bytes]) -> None:
+        for event in events:
+            self.delivered += self.sessions.deliver(conversation, event)
+
+    # Where a conversation begins, and what is missing of it.
+
+    def _begin(self, conversation: str, seq: int) -> None:
+        """Track a conversation that agents hear of for the first time."""
+        if seq == 1:
+            self._sequences.start(conversation, 0, self._now())
+            return
+        self._sequences.expect(conversation)
+        # What was stored after the first agent came is theirs, though its frame was overtaken.
+        self._spawn(self._find_start(conversation, self._agents_since_ms))
+
+    async def _find_start(self, conversation: str, before_ms: int | None) -> None:
+        while True:
+            try:
+                head = await self._messages.head(conversation, before_ms)
+                break
+            except StoreUnavailable as error:
+                log.warning("cannot read the head of %r yet: %s", conversation, error)
+                await asyncio.sleep(RETRY_READ_S)
+        if conversation in self._sequences:
+            ready = self._sequences.start(conversation, head, self._now())
+            self._deliver(conversation, ready)
+            self._arm()
+
+    def _arm(self) -> None:
+        """Wake up when the next gap is due."""
+        due = self._sequences.next_due()
+        if due is None:
+            return
+        if self._timer is not None:
+            if self._timer.when() <= due:
+                return
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_at(due, self._read_gaps)
+
+    def _read_gaps(self) -> None:
+        self._timer = None
+        for gap in self._sequences.gaps(self._now()):
+            self._spawn(self._read_gap(gap))
+        self._arm()
+
+    async def _read_gap(self, gap: Gap) -> None:
+        self.gap_reads += 1
+        try:
+            async with self._reads:
+                messages = await self._messages.between(*gap)
+        except StoreUnavailable as error:
+            log.warning("cannot read %s yet: %s", gap, error)
+            self._sequences.retry(gap, self._now() + RETRY_READ_S)
+        else:
+            found = [(message.seq, text_frame(encode_message(message))) for message in messages]
+            self._deliver(gap.conversation, self._sequences.fill(gap, found, self._now()))
+        self._arm()
+
+    def _identity(self, session: Session) -> Identity:
+        return Identity(session.user, session.agent, self._desk)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _busy(client_id: str | None) -> Refused:
+    return Refused(ErrorCode.BUSY, "too many writes wait; try again", client_id)

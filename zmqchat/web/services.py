@@ -1,0 +1,29 @@
+"""What the handlers of a node work with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from prometheus_client import CollectorRegistry
+
+from zmqchat.delivery import Delivery
+from zmqchat.gossip import Gossip
+from zmqchat.peers import Peers
+from zmqchat.store.ports import Directory, Messages
+from zmqchat.web.origins import Origins
+
+
+class Services(NamedTuple):
+    """Everything a request may need, made by the node and handed to every handler."""
+
+    desk: str  # the account that customers write to
+    messages: Messages
+    directory: Directory
+    delivery: Delivery
+    gossip: Gossip
+    peers: Peers
+    origins: Origins
+    registry: CollectorRegistry
+    readiness: Callable[[], dict[str, str | None]]  # check -> what is wrong, None if nothing
+    database: str  # where the messages are, as an operator would name it

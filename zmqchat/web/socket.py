@@ -1,0 +1,292 @@
+"""The WebSocket of one user: events in, the session's outbox out.
+
+Whatever a client sends wrong is answered by an ERROR and the connection lives on; only what
+breaks the WebSocket protocol itself closes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+
+from tornado.httputil import HTTPServerRequest
+from tornado.iostream import StreamClosedError
+from tornado.web import Application
+from tornado.websocket import WebSocketHandler, WebSocketProtocol
+
+from zmqchat.core.roster import Change
+from zmqchat.core.sessions import Session
+from zmqchat.errors import CLOSE_MEANINGS, CloseCode, Refused, StoreUnavailable
+from zmqchat.names import name_problem
+from zmqchat.web.batched import BatchedWebSocket
+from zmqchat.web.services import Services
+from zmqchat.wire.client import (
+    PROTOCOL_V1,
+    Key,
+    MarkRead,
+    PresenceChange,
+    Send,
+    Welcome,
+    decode_event,
+    encode_error,
+    encode_ping,
+    encode_presence_change,
+    encode_presence_lists,
+    encode_welcome,
+)
+from zmqchat.wire.mesh import MAX_FRAME_BYTES
+from zmqchat.wire.websocket import text_frame
+
+log = logging.getLogger(__name__)
+
+PAGE_PING_MS = 10_000  # how often a page is asked to send PING
+RFC_PING_S = 30.0  # how often silent clients are pinged
+MAX_MISSED_PONGS = 2
+LIST_LIMIT = 1000  # names in the lists of the original's clients
+MAX_REASON_BYTES = 123  # a control frame has 125 bytes, and the code takes two
+NO_CLOSE_FRAME = 1006  # what browsers report when a connection ends without one
+PING_FRAME = text_frame(encode_ping())
+
+
+class Sockets:
+    """All open sockets of a node: written once per wake-up, pinged, told of presence, closed."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, ChatSocket] = {}
+        self._dirty: list[ChatSocket] = []
+        self._numbers = 0
+        self.closes: dict[int, int] = {}  # how many by close code
+
+    def next_number(self) -> int:
+        """Give a session its number."""
+        self._numbers += 1
+        return self._numbers
+
+    def add(self, number: int, socket: ChatSocket) -> None:
+        """Note an open socket."""
+        self._open[number] = socket
+
+    def remove(self, number: int) -> None:
+        """Note a closed one."""
+        self._open.pop(number, None)
+
+    def wake(self, socket: ChatSocket) -> None:
+        """Write a socket's outbox when everything of this wake-up has been put into it."""
+        if not self._dirty:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._dirty.append(socket)
+
+    def _flush(self) -> None:
+        dirty, self._dirty = self._dirty, []
+        for socket in dirty:
+            socket.write_outbox()
+
+    async def keep_pinging(self) -> None:
+        """Ping silent clients until cancelled; close those that do not answer."""
+        while True:
+            await asyncio.sleep(RFC_PING_S)
+            for socket in list(self._open.values()):
+                socket.check_alive()
+
+    def close_all(self, code: CloseCode) -> None:
+        """Write what waits and close every socket."""
+        self._flush()
+        for socket in list(self._open.values()):
+            socket.end(code)
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+
+class ChatSocket(WebSocketHandler):
+    """One WebSocket: ``/websocket/mq/chat/{userName}``."""
+
+    def __init__(
+        self,
+        application: Application,
+        request: HTTPServerRequest,
+        *,
+        services: Services,
+        sockets: Sockets,
+    ) -> None:
+        super().__init__(application, request)
+        self._services = services
+        self._sockets = sockets
+        self._session: Session | None = None
+        self._writing = False
+        self._heard = True
+        self._missed_pongs = 0
+        self._ended_with: CloseCode | None = None
+
+    # The handshake.
+
+    def get_websocket_protocol(self) -> WebSocketProtocol | None:
+        """Use our own reader; None refuses old versions of the protocol."""
+        if self.request.headers.get("Sec-WebSocket-Version") != "13":
+            return None
+        return BatchedWebSocket(self, self, MAX_FRAME_BYTES)
+
+    def select_subprotocol(self, subprotocols: list[str]) -> str | None:
+        """Speak v1 with whoever offers it."""
+        return PROTOCOL_V1 if PROTOCOL_V1 in subprotocols else None
+
+    def check_origin(self, origin: str) -> bool:
+        """Let pages of all nodes and of the allowed origins in."""
+        return self._services.origins.allows(origin)
+
+    async def open(self, user: str) -> None:
+        """Begin the session: greet it, and tell the cluster."""
+        self.set_nodelay(True)
+        if (problem := name_problem(user)) is not None:
+            self.end(CloseCode.PROTOCOL, problem)
+            return
+        services = self._services
+        session = Session(
+            self._sockets.next_number(),
+            user,
+            agent=user == services.desk,
+            v1=self.selected_subprotocol == PROTOCOL_V1,
+            wake=self._wake,
+            overflowed=self._overflowed,
+        )
+        self._session = session
+        self._sockets.add(session.number, self)
+        if session.v1:
+            session.push(self._welcome(session))
+        services.delivery.open(session)
+        services.gossip.open(session)
+        if session.agent:
+            await tell_presence(services, [session], Key.OPEN, None)
+
+    def _welcome(self, session: Session) -> bytes:
+        peers = self._services.peers
+        welcome = Welcome(
+            node=peers.own.name,
+            nodes=peers.live_urls(),
+            session=f"{peers.own.name}-{peers.own.incarnation:x}-{session.number}",
+            user=session.user,
+            role="agent" if session.agent else "customer",
+            ping_interval_ms=PAGE_PING_MS,
+            time=time.time_ns() // 1_000_000,
+        )
+        return text_frame(encode_welcome(welcome))
+
+    # In.
+
+    def on_heard(self) -> None:
+        """Note a sign of life."""
+        self._heard = True
+
+    def on_text(self, payload: bytes) -> None:
+        """Take an event, or answer what is wrong with it."""
+        session = self._session
+        if session is None:
+            return
+        try:
+            event = decode_event(payload)
+            if isinstance(event, Send):
+                self._services.delivery.send(session, event)
+            elif isinstance(event, MarkRead):
+                self._services.delivery.mark_read(session, event)
+            else:
+                session.push(PING_FRAME)
+        except Refused as refused:
+            session.push(text_frame(encode_error(refused)))
+
+    def on_message(self, message: str | bytes) -> None:
+        """Never called: `BatchedWebSocket` hands messages to `on_text`."""
+        raise NotImplementedError
+
+    def check_alive(self) -> None:
+        """Ping a client that was silent since the last check; close it after two in vain."""
+        if self._heard:
+            self._heard, self._missed_pongs = False, 0
+        elif self._missed_pongs >= MAX_MISSED_PONGS:
+            self.end(CloseCode.NO_PONG)
+        else:
+            self._missed_pongs += 1
+            if self.ws_connection is not None and not self.ws_connection.is_closing():
+                self.ping()
+
+    # Out.
+
+    def _wake(self) -> None:
+        if not self._writing:
+            self._sockets.wake(self)
+
+    def write_outbox(self) -> None:
+        """Write everything that waits with one call, unless the last write is still under way."""
+        connection, session = self.ws_connection, self._session
+        if session is None or not isinstance(connection, BatchedWebSocket) or self._writing:
+            return
+        if connection.is_closing() or not (piece := session.outbox.take()):
+            return
+        try:
+            written = connection.stream.write(piece)
+        except StreamClosedError:
+            return
+        if connection.stream.writing():
+            # The client reads more slowly than we write: what comes meanwhile waits in the
+            # outbox, which is bounded.
+            self._writing = True
+            written.add_done_callback(self._written)
+
+    def _written(self, future: asyncio.Future[None]) -> None:
+        self._writing = False
+        if not future.cancelled() and future.exception() is None:
+            self.write_outbox()
+
+    def _overflowed(self) -> None:
+        self._leave()
+        self.end(CloseCode.TOO_SLOW)
+
+    # The end.
+
+    def end(self, code: CloseCode, reason: str | None = None) -> None:
+        """Close with a code of ours, and the reason in words."""
+        self._ended_with = code
+        text = (reason or CLOSE_MEANINGS[code]).encode()[:MAX_REASON_BYTES]
+        self.close(code, text.decode(errors="ignore"))
+
+    def on_close(self) -> None:
+        """End the session."""
+        code = self._ended_with or self.close_code or NO_CLOSE_FRAME
+        self._sockets.closes[code] = self._sockets.closes.get(code, 0) + 1
+        self._leave()
+
+    def _leave(self) -> None:
+        session, self._session = self._session, None
+        if session is None:
+            return
+        self._sockets.remove(session.number)
+        self._services.delivery.close(session)
+        self._services.gossip.close(session)
+
+
+async def tell_presence(
+    services: Services, sessions: Sequence[Session], key: Key, change: Change | None
+) -> None:
+    """Send OPEN or CLOSE to agents: a change to those of v1, whole lists to the others."""
+    online = services.gossip.presence.online
+    # Without a change the event says only where the list stands: a v1 client reads it over REST.
+    opened, closed = (change.opened, change.closed) if change else ([], [])
+    version = services.gossip.roster.version
+    event = PresenceChange(key, opened, closed, [], len(online), version)
+    v1_event = text_frame(encode_presence_change(event))
+    for session in sessions:
+        if session.v1:
+            session.push(v1_event)
+    if all(session.v1 for session in sessions):
+        return
+    try:
+        written = await services.directory.customers(LIST_LIMIT)
+    except StoreUnavailable as error:
+        log.warning("cannot read who has written: %s", error)
+        written = []
+    newest = list(online)[-LIST_LIMIT:][::-1]
+    lists = text_frame(encode_presence_lists(key, newest, written, len(online)))
+    for session in sessions:
+        if not session.v1:
+            session.push(lists)
