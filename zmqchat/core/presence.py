@@ -1,186 +1,118 @@
-"""Who is online in the cluster: one log of sessions per node, merged into users.
+"""The sessions of other nodes: one log a node, kept as its origin tells it.
 
-Knows sessions, versions and incarnations. Must not know links or who is alive: it is told.
+Knows logs, versions and hashes. Must not know links, time, who is alive or what users see.
 
 - Each node owns the log of its own sessions; its version counts the changes. Everybody hears
   everybody, so one integer an origin says what is known of it.
-- A delta is applied if it begins at the version known; an older one is ignored; a newer one, or
-  a beat with a higher version, is a gap: the origin is asked for a snapshot.
-- A snapshot is applied when all its chunks are there, and only the net difference is emitted.
-- Others' news never creates presence: a log is only ever changed by its origin.
+- A delta is applied if it begins at the version known, else ignored: `knows` then says that
+  something is missing. A snapshot is applied when all its chunks are there.
+- Only the net difference comes out: a session in both the old and the new log is no news.
+- Others' news never creates presence: a log is only ever changed by its origin's frames.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import NamedTuple
 
-from zmqchat.wire.mesh import Delta, SessionEntry, Snapshot, SyncRequest
-
-ENTRIES_PER_FRAME = 1000  # sessions in a delta or a chunk: far below a frame's limit
-SYNC_RETRY_S = 1.0  # how long an origin's snapshot may take before it is asked for again
+from zmqchat.core.journal import session_hash
+from zmqchat.wire.mesh import Delta, SessionEntry, Snapshot
 
 
 class Diff(NamedTuple):
-    """Customers whose first session opened, or whose last one closed, in the cluster."""
+    """Sessions that opened and that closed on one node."""
 
-    joined: list[str]
-    left: list[str]
+    opened: list[SessionEntry]
+    closed: list[SessionEntry]
+
+
+NOTHING = Diff([], [])
 
 
 class _Log:
     """What is known of one life of another node."""
 
+    __slots__ = ("chunks", "chunks_of", "hash", "incarnation", "sessions", "version")
+
     def __init__(self, incarnation: int) -> None:
         self.incarnation = incarnation
         self.version = 0
+        self.hash = 0
         self.sessions: dict[int, SessionEntry] = {}
-        self.asked_at: float | None = None
-        self.chunks_of = 0  # version of the snapshot being put together
+        self.chunks_of = 0, 0  # version and hash of the snapshot being put together
         self.chunks: dict[int, Snapshot] = {}
 
 
 class Presence:
-    """The logs of all nodes, and the users they add up to."""
+    """The logs of all other nodes; a node that never told of a session has none."""
 
     def __init__(self) -> None:
-        self.version = 0  # of our own log
-        self._own: dict[int, SessionEntry] = {}
-        self._published = 0
-        self._opened: dict[int, SessionEntry] = {}
-        self._closed: set[int] = set()
         self._logs: dict[int, _Log] = {}
-        self._online: dict[str, int] = {}  # customer -> sessions, in the order they came
 
-    @property
-    def online(self) -> dict[str, int]:
-        """Sessions by customer, the newest customer last; not to be changed."""
-        return self._online
+    def sessions(self, node: int) -> Collection[SessionEntry]:
+        """The sessions known of a node."""
+        log = self._logs.get(node)
+        return log.sessions.values() if log is not None else ()
 
-    @property
-    def published(self) -> int:
-        """The version of our own log that peers were told: the one a beat may speak of."""
-        return self._published
+    def version(self, node: int) -> tuple[int, int]:
+        """The version known of a node's log, and its hash."""
+        log = self._logs.get(node)
+        return (log.version, log.hash) if log is not None else (0, 0)
 
-    @property
-    def own_sessions(self) -> int:
-        """Sessions in our own log."""
-        return len(self._own)
-
-    # Our own log.
-
-    def open(self, entry: SessionEntry) -> Diff:
-        """Note a session opened here."""
-        self.version += 1
-        self._own[entry.session] = entry
-        self._opened[entry.session] = entry
-        return self._changed(opened=[entry], closed=[])
-
-    def close(self, session: int) -> Diff:
-        """Note that a session opened here is closed."""
-        self.version += 1
-        entry = self._own.pop(session)
-        # A session that came and went since the last delta was never told to anybody.
-        if self._opened.pop(session, None) is None:
-            self._closed.add(session)
-        return self._changed(opened=[], closed=[entry])
-
-    def take_deltas(self) -> list[Delta]:
-        """Return what changed since the last call, as frames to publish in this order."""
-        opened, closed = list(self._opened.values()), sorted(self._closed)
-        first, last = self._published, self.version
-        self._opened, self._closed, self._published = {}, set(), last
-        if first == last:
-            return []
-        size = ENTRIES_PER_FRAME
-        starts = range(0, max(len(opened), len(closed), 1), size)
-        # Versions in between only have to count up; each piece has at least one change of its own.
-        bounds = [first + position for position in range(len(starts))] + [last]
-        return [
-            Delta(low, high, opened[start : start + size], closed[start : start + size])
-            for start, low, high in zip(starts, bounds, bounds[1:], strict=False)
-        ]
-
-    def snapshot(self) -> list[Snapshot]:
-        """Return our own log in chunks, as of the newest version that was published."""
-        told = [entry for key, entry in self._own.items() if key not in self._opened]
-        size = ENTRIES_PER_FRAME
-        starts = range(0, max(len(told), 1), size)
-        return [
-            Snapshot(self._published, index, len(starts), told[start : start + size])
-            for index, start in enumerate(starts)
-        ]
-
-    # The logs of others.
+    def knows(self, node: int, incarnation: int, version: int, version_hash: int) -> bool:
+        """Whether nothing is missing of a log whose origin tells this version and hash."""
+        log = self._logs.get(node)
+        if log is None or log.incarnation != incarnation:
+            return version == 0
+        # An older version was told by a frame that was overtaken.
+        return version < log.version or (version == log.version and version_hash == log.hash)
 
     def on_delta(self, node: int, incarnation: int, delta: Delta) -> Diff:
-        """Apply a delta if it fits; a gap shows at the next `missing`."""
+        """Apply a delta if it fits."""
         log = self._log(node, incarnation)
-        if log is None or delta.from_version != log.version:
-            return Diff([], [])
+        if delta.from_version != log.version or delta.to_version <= delta.from_version:
+            return NOTHING
         closed = [log.sessions.pop(key) for key in delta.closed if key in log.sessions]
         opened = [entry for entry in delta.opened if entry.session not in log.sessions]
         log.sessions.update((entry.session, entry) for entry in opened)
+        for entry in (*opened, *closed):
+            log.hash ^= session_hash(entry)
         log.version = delta.to_version
-        return self._changed(opened, closed)
-
-    def missing(self, node: int, incarnation: int, version: int, now: float) -> SyncRequest | None:
-        """Compare with a version the origin told; return what to ask it for, if anything."""
-        log = self._log(node, incarnation)
-        if log is None or version <= log.version:
-            return None
-        if log.asked_at is not None and now - log.asked_at < SYNC_RETRY_S:
-            return None
-        log.asked_at = now
-        return SyncRequest(incarnation, log.version)
+        return Diff(opened, closed)
 
     def on_snapshot(self, node: int, incarnation: int, snapshot: Snapshot) -> Diff:
         """Keep a chunk; with the last one, replace the log and return the net difference."""
         log = self._log(node, incarnation)
-        if log is None or snapshot.version <= log.version or snapshot.version < log.chunks_of:
-            return Diff([], [])
-        if snapshot.version > log.chunks_of:
-            log.chunks_of, log.chunks = snapshot.version, {}
+        told = snapshot.version, snapshot.hash
+        if snapshot.version < log.chunks_of[0] or snapshot.chunk >= snapshot.chunks:
+            return NOTHING
+        if self.knows(node, incarnation, *told):
+            return NOTHING
+        if told != log.chunks_of:
+            log.chunks_of, log.chunks = told, {}
         log.chunks[snapshot.chunk] = snapshot
         if len(log.chunks) < snapshot.chunks:
-            return Diff([], [])
+            return NOTHING
         before = log.sessions
         after = {entry.session: entry for chunk in log.chunks.values() for entry in chunk.sessions}
-        log.sessions, log.version, log.chunks, log.asked_at = after, snapshot.version, {}, None
-        return self._changed(
-            opened=[entry for key, entry in after.items() if key not in before],
-            closed=[entry for key, entry in before.items() if key not in after],
+        log.sessions, log.version, log.chunks = after, snapshot.version, {}
+        # Not what the snapshot says: should it be wrong, the next beat will tell.
+        log.hash = 0
+        for entry in after.values():
+            log.hash ^= session_hash(entry)
+        return Diff(
+            opened=[entry for key, entry in after.items() if before.get(key) != entry],
+            closed=[entry for key, entry in before.items() if after.get(key) != entry],
         )
 
-    def drop(self, node: int) -> Diff:
-        """Forget a node that is down or left, with all its sessions."""
+    def drop(self, node: int) -> list[SessionEntry]:
+        """Forget a node's log; return the sessions that were in it."""
         log = self._logs.pop(node, None)
-        return self._changed([], list(log.sessions.values())) if log else Diff([], [])
+        return list(log.sessions.values()) if log is not None else []
 
-    def begin(self, node: int, incarnation: int) -> Diff:
-        """Begin the log of a new life of a node; what an older life left is gone."""
-        diff = self.drop(node)
-        self._logs[node] = _Log(incarnation)
-        return diff
-
-    def _log(self, node: int, incarnation: int) -> _Log | None:
+    def _log(self, node: int, incarnation: int) -> _Log:
+        """Find the log of the life that speaks; the caller has dropped that of an older one."""
         log = self._logs.get(node)
-        return log if log is not None and log.incarnation == incarnation else None
-
-    def _changed(self, opened: Iterable[SessionEntry], closed: Iterable[SessionEntry]) -> Diff:
-        """Count sessions of customers; a user who moved has neither joined nor left."""
-        online = self._online
-        before: dict[str, bool] = {}
-        for step, entries in ((1, opened), (-1, closed)):
-            for entry in entries:
-                if entry.agent:
-                    continue
-                count = online.get(entry.user, 0)
-                before.setdefault(entry.user, count > 0)
-                online[entry.user] = count + step
-        joined = [user for user, was in before.items() if not was and online[user] > 0]
-        left = [user for user, was in before.items() if was and online[user] == 0]
-        for user in before:
-            if online[user] == 0:
-                del online[user]
-        return Diff(joined, left)
+        if log is None or log.incarnation != incarnation:
+            log = self._logs[node] = _Log(incarnation)
+        return log

@@ -25,11 +25,17 @@ from typing import Annotated, Any
 import msgspec
 
 from zmqchat.errors import BadFrame
+from zmqchat.names import MAX_NAME_CHARS
 
 VERSION = 1
 COMPRESS_OVER_BYTES = 4096
 # 64 KiB of text may become six times longer by JSON's escapes, and the envelope comes on top.
 MAX_FRAME_BYTES = 512 * 1024
+MAX_NODE = 1023  # row number of a node in the database
+MAX_ENTRIES = 4096  # lines of a presence log in one frame; senders stay far below
+MAX_CHUNKS = 4096  # of one snapshot
+MAX_RELAYS = 16  # beats of others in one beat
+MAX_INTERVAL_MS = 60_000  # between two beats: a longer one would never be missed
 
 TOPIC_CHAT = b"m/"
 TOPIC_BEAT = b"h/"
@@ -52,6 +58,9 @@ class FrameType(enum.IntEnum):
     DELTA = 3
     SYNC_REQUEST = 4
     SNAPSHOT = 5
+    PROBE = 6
+    PROBE_ACK = 7
+    SUSPICION = 8
 
 
 class ChatKind(enum.IntEnum):
@@ -69,6 +78,8 @@ class Audience(enum.IntEnum):
 
 
 Count = Annotated[int, msgspec.Meta(ge=0)]  # MessagePack itself stops at 64 bits
+Node = Annotated[int, msgspec.Meta(ge=0, le=MAX_NODE)]
+Name = Annotated[str, msgspec.Meta(max_length=MAX_NAME_CHARS)]
 
 
 class Header(msgspec.Struct, frozen=True, gc=False):
@@ -94,26 +105,37 @@ class State(enum.IntEnum):
     """What a node says of itself."""
 
     UP = 0
+    DRAINING = 1  # it leaves soon and takes no more sessions
     LEAVING = 2
+
+
+# Another node's newest beat, as the sender knows it: node, incarnation, number, and how many
+# milliseconds ago it was heard. A plain tuple, since a receiver walks through eight a beat.
+Relay = tuple[Node, Count, Count, Count]
 
 
 class Beat(msgspec.Struct, frozen=True, array_like=True):
     """A sign of life, sent every ``interval_ms``."""
 
-    interval_ms: Count
+    interval_ms: Annotated[int, msgspec.Meta(ge=1, le=MAX_INTERVAL_MS)]
     number: Count  # counts up in an incarnation
     version: Count  # of the origin's presence log
     sessions: Count  # open on the origin
     state: State
     chat_oseq: Count  # the newest chat frame the origin published
+    hash: Count = 0  # of the presence log at that version
+    relays: Annotated[list[Relay], msgspec.Meta(max_length=MAX_RELAYS)] = []
 
 
 class SessionEntry(msgspec.Struct, frozen=True, array_like=True):
     """One open session in a presence log; ``session`` is unique in its origin's incarnation."""
 
     session: Count
-    user: str
+    user: Name
     agent: bool
+
+
+Entries = Annotated[list[SessionEntry], msgspec.Meta(max_length=MAX_ENTRIES)]
 
 
 class Delta(msgspec.Struct, frozen=True, array_like=True):
@@ -121,15 +143,17 @@ class Delta(msgspec.Struct, frozen=True, array_like=True):
 
     from_version: Count
     to_version: Count
-    opened: list[SessionEntry]
-    closed: list[Count]
+    opened: Entries
+    closed: Annotated[list[Count], msgspec.Meta(max_length=MAX_ENTRIES)]
+    hash: Count = 0  # of the log at to_version
 
 
 class SyncRequest(msgspec.Struct, frozen=True, array_like=True):
-    """Somebody misses something of our presence log: send a snapshot."""
+    """Somebody misses something of our presence log, or has something else for it."""
 
     incarnation: Count  # of the log that is asked for
     have_version: Count
+    have_hash: Count = 0
 
 
 class Snapshot(msgspec.Struct, frozen=True, array_like=True):
@@ -137,22 +161,50 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True):
 
     version: Count
     chunk: Count  # 0 to chunks - 1
-    chunks: Count
-    sessions: list[SessionEntry]
+    chunks: Annotated[int, msgspec.Meta(ge=1, le=MAX_CHUNKS)]
+    sessions: Entries
+    hash: Count = 0  # of the whole log
 
 
-Control = Beat | Delta | SyncRequest | Snapshot
+class Probe(msgspec.Struct, frozen=True, array_like=True):
+    """Somebody has not heard us for a while: answer with the same number."""
+
+    number: Count
+
+
+class ProbeAck(msgspec.Struct, frozen=True, array_like=True):
+    """The answer to a probe."""
+
+    number: Count
+
+
+class Suspicion(msgspec.Struct, frozen=True, array_like=True):
+    """The sender thinks that a life of a node may be over."""
+
+    node: Node
+    incarnation: Count
+    number: Count  # of the newest beat the sender knows
+
+
+Control = Beat | Delta | SyncRequest | Snapshot | Probe | ProbeAck | Suspicion
 
 _TYPE_OF: dict[type, FrameType] = {
     Beat: FrameType.BEAT,
     Delta: FrameType.DELTA,
     SyncRequest: FrameType.SYNC_REQUEST,
     Snapshot: FrameType.SNAPSHOT,
+    Probe: FrameType.PROBE,
+    ProbeAck: FrameType.PROBE_ACK,
+    Suspicion: FrameType.SUSPICION,
 }
 _CONTROL_DECODERS: dict[int, msgspec.msgpack.Decoder[Any]] = {
     frame_type: msgspec.msgpack.Decoder(body_type) for body_type, frame_type in _TYPE_OF.items()
 }
-_TOPIC_OF: dict[type, bytes] = {Beat: TOPIC_BEAT, Delta: TOPIC_PRESENCE}
+_TOPIC_OF: dict[type, bytes] = {
+    Beat: TOPIC_BEAT,
+    Suspicion: TOPIC_BEAT,
+    Delta: TOPIC_PRESENCE,
+}
 _encode_msgpack = msgspec.msgpack.Encoder().encode
 
 _HEADER = struct.Struct(">BBBxIHQQ")
@@ -238,6 +290,8 @@ class Codec:
             raise BadFrame("cluster")
         if node == self.node:
             return None
+        if node > MAX_NODE:
+            raise BadFrame("malformed")
         start += _HEADER.size
         header = Header(node, incarnation, oseq)
         if frame_type == FrameType.CHAT:
