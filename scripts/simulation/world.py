@@ -23,6 +23,7 @@ from zmqchat.wire.mesh import Beat, Chat, Codec, Control, Header, SessionEntry, 
 LOST_LINK_S = 0.0015  # until the other end of a killed process is told
 REFUSED_S = 0.25
 HEARTBEAT_TIMEOUT_S = 1.5  # until the other end of a stopped process is told
+TIMER_LATE_S = 0.000001
 FIRST_INCARNATION = 1_790_000_000_000  # as large as real ones, which are milliseconds
 EVENTS_SHOWN = 40
 FRAME = tuple[Header, Control, bytes]
@@ -526,7 +527,8 @@ class World:
                     watcher.on_tell(host, effect)
 
     def _schedule_wake(self, host: Host) -> None:
-        wake_at = max(self.now, host.engine.next_wakeup - host.clock_ahead_s)
+        # A timer is never early; by sums of floats, without this, it might be for ever.
+        wake_at = max(self.now, host.engine.next_wakeup - host.clock_ahead_s + TIMER_LATE_S)
         if wake_at < host.wake_at and host.listens:
             host.wake_at = wake_at
             self.at(wake_at, self._wake, host, wake_at)
