@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import NamedTuple
 
 from scripts.simulation.network import RECONNECT_S
 from scripts.simulation.script import (
@@ -32,12 +31,6 @@ OWN_SESSIONS = 0.5  # chance of a user's step being an opening
 MEND_S = RECONNECT_S[1] + 0.01  # until the last link is up
 
 
-class Mended(NamedTuple):
-    """A world without faults: what is left to be undone is in ``undo``."""
-
-    undo: list[Step]
-
-
 class Trouble:
     """Makes trouble in a world; its own seed, so that a world's chance stays what it is."""
 
@@ -45,6 +38,7 @@ class Trouble:
         self._world = world
         self._rng = random.Random(seed)
         self._undo: list[Step] = []
+        self._stalled_until = 0.0
         self._most_nodes = len(world.hosts) + 2
         self._makers: list[Callable[[], list[Step] | None]] = [
             self._process,
@@ -72,7 +66,7 @@ class Trouble:
         for step in self._undo:
             step.apply(self._world)
         self._undo = []
-        self._world.run(MEND_S)
+        self._world.run(max(MEND_S, self._stalled_until - self._world.now))
 
     def _user(self) -> None:
         """Let a user open or close a session somewhere."""
@@ -132,7 +126,9 @@ class Trouble:
         if self._world.network.forwarders and not names:
             return None
         start = self._rng.choice(names) if names else source
-        return [Stall(start, node, self._rng.uniform(0.1, 3.0))]
+        seconds = self._rng.uniform(0.1, 3.0)
+        self._stalled_until = max(self._stalled_until, self._world.now + seconds)
+        return [Stall(start, node, seconds)]
 
     def _clock(self) -> list[Step] | None:
         node = self._listening()

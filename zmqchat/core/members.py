@@ -37,7 +37,7 @@ DOUBT_FROM_NODES = 8
 DOUBT_SHARE = 0.3
 DOUBT_MOST_S = 10.0
 RELAYS = 8
-URGENT_RELAYS = 4  # at most, of nodes that others suspect
+URGENT_RELAYS = 8  # on top, of nodes that others suspect
 FIRST_BEAT = Beat(1000, 0, 0, 0, State.UP, 0)  # of a node that has not beaten yet
 ENDLESS = 2**64 - 1  # as large as any beat's number
 
@@ -253,13 +253,15 @@ class Members:
     # What others need to know.
 
     def relays(self, now: float, sample: Callable[[list[int], int], list[int]]) -> list[Relay]:
-        """Choose the beats to relay: of those whom others suspect, then at random."""
+        """Choose the beats to relay: at random, and of those whom others suspect."""
         members, newest = self._members, self._newest
-        chosen = list(self._urgent)[: min(URGENT_RELAYS, self._relays)]
-        for node in chosen:
-            del self._urgent[node]
-        others = list(members)
-        chosen += sample(others, min(self._relays - len(chosen), len(others)))
+        if not self._relays:
+            return []
+        others, urgent = list(members), list(self._urgent)
+        self._urgent.clear()
+        # Where all hear the same doubts, chance lets each of us answer others of them.
+        chosen = sample(urgent, min(URGENT_RELAYS, len(urgent)))
+        chosen += sample(others, min(self._relays, len(others)))
         return [
             (node, member.incarnation, newest[node], int((now - member.heard_at) * 1000))
             for node in dict.fromkeys(chosen)
