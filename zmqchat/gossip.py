@@ -1,173 +1,138 @@
-"""Who is online and who lives: the gossip between nodes, with its timers.
+"""Who is online and who lives: the engine of `core.gossip` with a clock and a bus.
 
-Stands between the sessions of this node, the bus and the agents' list. The rules are those of
-`core.presence` and `core.members`; here are only the clock, the frames and who is told.
+The rules are all in the core. Here effects are carried out, in the order they come, and a timer
+is kept at the moment the engine wants to be woken.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from zmqchat.core.members import Heard, Members
-from zmqchat.core.presence import Diff, Presence
+from zmqchat.core import gossip as core
+from zmqchat.core.journal import Journal
+from zmqchat.core.members import Members, Turn
 from zmqchat.core.roster import Change, Roster
 from zmqchat.core.sessions import Session
 from zmqchat.mesh.bus import Bus
-from zmqchat.wire.mesh import (
-    Beat,
-    Control,
-    Delta,
-    Header,
-    SessionEntry,
-    Snapshot,
-    State,
-    SyncRequest,
-)
+from zmqchat.wire.mesh import Control, Header, SessionEntry
 
 log = logging.getLogger(__name__)
 
-BEAT_S = 0.5  # for up to 50 nodes; each beat says its interval
-JITTER = 0.1  # of the interval, so that nodes do not beat in step
-PUBLISH_AFTER_S = 0.1  # changes are gathered this long before peers are told
-TELL_AFTER_S = 0.2  # and this long before agents are told
-GOODBYES = 3  # a beat may be lost, so the last one is said more than once
+_IN_WORDS: dict[Turn, tuple[int, str]] = {
+    Turn.CAME: (logging.INFO, "node %d is up"),
+    Turn.BACK: (logging.INFO, "node %d is back"),
+    Turn.SUSPECT: (logging.INFO, "node %d is silent; its users are unknown"),
+    Turn.DOWN: (logging.WARNING, "node %d is down"),
+    Turn.LEFT: (logging.INFO, "node %d left"),
+    Turn.FORGOTTEN: (logging.INFO, "node %d was down for long and is forgotten"),
+}
 
 
 class Gossip:
     """Publishes this node's log of sessions, and merges those of its peers.
 
-    ``changed`` is called with what agents are to be told; ``news`` when a node came or went.
+    ``node`` and ``incarnation`` are those of the bus' codec. ``changed`` is called with what
+    agents are to be told; ``news`` with each turn in another node's life.
     """
 
     def __init__(
         self,
         bus: Bus,
+        node: int,
+        incarnation: int,
         *,
-        rng: random.Random,
+        rng: core.Rng,
         changed: Callable[[Change], None],
-        news: Callable[[], None],
+        news: Callable[[Turn, int], None],
     ) -> None:
-        self.presence = Presence()
-        self.members = Members()
-        self.roster = Roster()
+        self._loop = asyncio.get_running_loop()
+        self._engine = core.Gossip(
+            node, incarnation, rng, self._loop.time(), chat_oseq=lambda: bus.chat_oseq
+        )
         self._bus = bus
-        self._rng = rng
         self._changed = changed
         self._news = news
-        self._beats = 0
-        self._loop = asyncio.get_running_loop()
-        self._beat_timer: asyncio.TimerHandle | None = None
-        self._publish_timer: asyncio.TimerHandle | None = None
-        self._tell_timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._stopped = False
+
+    @property
+    def members(self) -> Members:
+        """The other nodes; not to be changed."""
+        return self._engine.members
+
+    @property
+    def roster(self) -> Roster:
+        """The users who are not offline; not to be changed."""
+        return self._engine.roster
+
+    @property
+    def journal(self) -> Journal:
+        """The sessions of this node; not to be changed."""
+        return self._engine.journal
 
     def start(self) -> None:
         """Begin to beat."""
-        self._tick()
+        self._wake()
+
+    def drain(self) -> None:
+        """Tell the cluster that this node leaves soon."""
+        self._carry_out(self._engine.drain(self._loop.time()))
 
     def stop(self) -> None:
         """Say goodbye and be silent."""
-        for timer in (self._beat_timer, self._publish_timer, self._tell_timer):
-            if timer is not None:
-                timer.cancel()
-        for _ in range(GOODBYES):
-            self._publish_beat(State.LEAVING)
-
-    # Sessions of this node.
+        self._carry_out(self._engine.leave(self._loop.time()))
+        self._stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
 
     def open(self, session: Session) -> None:
         """Tell the cluster of a session that opened here."""
         entry = SessionEntry(session.number, session.user, session.agent)
-        self._own_change(self.presence.open(entry))
+        self._carry_out(self._engine.open(entry, self._loop.time()))
 
     def close(self, session: Session) -> None:
         """Tell the cluster of a session that closed here."""
-        self._own_change(self.presence.close(session.number))
-
-    def _own_change(self, diff: Diff) -> None:
-        self._tell(diff)
-        if self._publish_timer is None:
-            self._publish_timer = self._loop.call_later(PUBLISH_AFTER_S, self._publish)
-
-    def _publish(self) -> None:
-        self._publish_timer = None
-        for delta in self.presence.take_deltas():
-            self._bus.publish_control(delta)
-
-    # Frames of peers.
+        if not self._stopped:
+            self._carry_out(self._engine.close(session.number, self._loop.time()))
 
     def on_control(self, header: Header, control: Control) -> None:
         """Take a frame of a peer."""
-        node, incarnation = header.node, header.incarnation
-        now = self._loop.time()
-        if isinstance(control, Beat):
-            heard = self.members.on_beat(node, incarnation, control, now)
-        else:
-            heard = self.members.hear(node, incarnation, now)
-        if heard is Heard.OLD:
-            return
-        if heard is Heard.NEW:
-            log.info("node %d is up, incarnation %d", node, incarnation)
-            self._tell(self.presence.begin(node, incarnation))
-            self._news()
-        elif heard is Heard.LEFT:
-            log.info("node %d left", node)
-            self._tell(self.presence.drop(node))
-            self._news()
-            return
-        self._apply(node, incarnation, control, now)
+        if not self._stopped:
+            self._carry_out(self._engine.on_frame(header, control, self._loop.time()))
 
-    def _apply(self, node: int, incarnation: int, control: Control, now: float) -> None:
-        match control:
-            case Beat(version=version):
-                self._ask(node, incarnation, version, now)
-            case Delta(to_version=version):
-                self._tell(self.presence.on_delta(node, incarnation, control))
-                self._ask(node, incarnation, version, now)
-            case Snapshot():
-                self._tell(self.presence.on_snapshot(node, incarnation, control))
-            case SyncRequest():
-                for chunk in self.presence.snapshot():
-                    self._bus.publish_control(chunk, to_node=node)
+    def on_link(self, node: int, *, up: bool, refused: bool = False) -> None:
+        """Note that the link from a node came up or broke; ``refused``: its port is closed."""
+        if not self._stopped:
+            self._carry_out(self._engine.on_link(node, self._loop.time(), up=up, refused=refused))
 
-    def _ask(self, node: int, incarnation: int, version: int, now: float) -> None:
-        request = self.presence.missing(node, incarnation, version, now)
-        if request is not None:
-            self._bus.publish_control(request, to_node=node)
+    def on_forwarders(self, *, up: bool) -> None:
+        """Note that a link to any forwarder is up, or that none is any more."""
+        if not self._stopped:
+            self._carry_out(self._engine.on_forwarders(self._loop.time(), up=up))
 
-    # Time.
+    def _wake(self) -> None:
+        self._timer = None
+        self._carry_out(self._engine.on_tick(self._loop.time()))
 
-    def _tick(self) -> None:
-        for node in self.members.on_tick(self._loop.time()):
-            log.warning("node %d is down: no beat for 5 s", node)
-            self._tell(self.presence.drop(node))
-            self._news()
-        self._publish_beat(State.UP)
-        interval = BEAT_S * self._rng.uniform(1 - JITTER, 1 + JITTER)
-        self._beat_timer = self._loop.call_later(interval, self._tick)
+    def _carry_out(self, effects: Sequence[core.Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case core.Publish(control, to_node):
+                    self._bus.publish_control(control, to_node)
+                case core.Tell(change):
+                    self._changed(change)
+                case core.News(turn, node):
+                    level, words = _IN_WORDS[turn]
+                    log.log(level, words, node)
+                    self._news(turn, node)
+        self._arm()
 
-    def _publish_beat(self, state: State) -> None:
-        self._beats += 1
-        self._bus.publish_control(
-            Beat(
-                interval_ms=int(BEAT_S * 1000),
-                number=self._beats,
-                version=self.presence.published,
-                sessions=self.presence.own_sessions,
-                state=state,
-                chat_oseq=self._bus.chat_oseq,
-            )
-        )
-
-    # Agents.
-
-    def _tell(self, diff: Diff) -> None:
-        if self.roster.add(diff) and self._tell_timer is None:
-            self._tell_timer = self._loop.call_later(TELL_AFTER_S, self._tell_now)
-
-    def _tell_now(self) -> None:
-        self._tell_timer = None
-        if (change := self.roster.take()) is not None:
-            self._changed(change)
+    def _arm(self) -> None:
+        wake_at = self._engine.next_wakeup
+        if self._timer is not None:
+            if self._timer.when() <= wake_at:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(wake_at, self._wake)

@@ -22,6 +22,7 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
 from zmqchat.config import Config, Node, check_open_mode
+from zmqchat.core.members import Turn
 from zmqchat.core.roster import Change
 from zmqchat.delivery import Delivery
 from zmqchat.errors import CloseCode, StartError
@@ -112,7 +113,14 @@ class RunningNode:
         self._delivery = Delivery(
             store, bus, config.support.account, now=loop.time, wall_ms=_wall_ms
         )
-        self._gossip = Gossip(bus, rng=rng, changed=self._tell_agents, news=self._refresh_peers)
+        self._gossip = Gossip(
+            bus,
+            record.number,
+            record.incarnation,
+            rng=rng,
+            changed=self._tell_agents,
+            news=self._on_news,
+        )
         self._peers = Peers(store, bus, self._gossip.members, record, rng)
         self._services = self._make_services()
         self._server = HTTPServer(
@@ -169,8 +177,9 @@ class RunningNode:
             key = Key.OPEN if change.opened else Key.CLOSE
             self._spawn(tell_presence(self._services, agents, key, change))
 
-    def _refresh_peers(self) -> None:
-        self._peers.refresh_soon()
+    def _on_news(self, turn: Turn, node: int) -> None:  # noqa: ARG002 - whoever it is about
+        if turn is Turn.CAME:
+            self._peers.refresh_soon()
 
     def _readiness(self) -> dict[str, str | None]:
         return {

@@ -10,10 +10,11 @@ import asyncio
 import logging
 import random
 
-from zmqchat.core.members import Members
+from zmqchat.core.members import Life, Members
 from zmqchat.errors import StoreUnavailable
 from zmqchat.mesh.bus import Bus, Peer
 from zmqchat.store.ports import Directory, NodeRecord
+from zmqchat.wire.mesh import State
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +76,7 @@ class Peers:
 
     def live_urls(self) -> list[str]:
         """Urls of the nodes that live, this one first."""
-        return [self.own.url, *(record.url for record in self._live())]
+        return [self.own.url, *(record.url for record, _ in self._live())]
 
     def less_loaded(self, own_sessions: int) -> str:
         """Pick two live nodes at random and return the url of the one with fewer sessions.
@@ -83,11 +84,15 @@ class Peers:
         Two random choices spread a crowd nearly as well as knowing the least loaded one, and do
         not send all of it to the same place.
         """
-        alive = self._members.alive
-        loads = {record.url: alive[record.number].sessions for record in self._live()}
+        loads = {record.url: sessions for record, sessions in self._live()}
         loads[self.own.url] = own_sessions
         picked = self._rng.sample(list(loads), min(2, len(loads)))
         return min(picked, key=loads.__getitem__)
 
-    def _live(self) -> list[NodeRecord]:
-        return [self._records[node] for node in self._members.alive if node in self._records]
+    def _live(self) -> list[tuple[NodeRecord, int]]:
+        """List the nodes that take sessions, each with how many it has."""
+        return [
+            (self._records[node], member.sessions)
+            for node, member in self._members.alive.items()
+            if node in self._records and member.life is Life.ALIVE and member.state is State.UP
+        ]

@@ -31,7 +31,9 @@ class Checks(Watcher):
         self._truth: dict[tuple[int, int], list[int]] = {}  # (node, incarnation) -> hash by version
         self._opened: dict[int, float] = {}  # session -> when it opened
         self._homes: dict[str, dict[int, Host]] = {}  # user -> its sessions
-        self._versions: dict[tuple[int, int], tuple[int, int]] = {}  # (viewer, node) -> inc, version
+        self._versions: dict[
+            tuple[int, int], tuple[int, int]
+        ] = {}  # (viewer, node) -> inc, version
         self._shown: dict[int, dict[str, Shown]] = {}  # viewer -> as its agents were told
         for host in world.hosts.values():
             self.on_start(host)

@@ -67,7 +67,9 @@ class Network:
         if self.direct:
             return [origin]
         return [
-            name for name, runs in self.forwarders.items() if runs and (origin, name) not in self._mute
+            name
+            for name, runs in self.forwarders.items()
+            if runs and (origin, name) not in self._mute
         ]
 
     def pipe(self, source: Source, node: int) -> Pipe:

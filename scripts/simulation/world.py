@@ -29,7 +29,7 @@ EVENTS_SHOWN = 40
 FRAME = tuple[Header, Control, bytes]
 
 
-class SimulationFailed(AssertionError):
+class SimulationError(AssertionError):
     """Something happened that must never be; the text names the seed and the last events."""
 
 
@@ -87,7 +87,7 @@ class World:
     """A cluster of ``nodes`` (numbers from 1), started and settled unless ``cold``.
 
     ``loss`` is the share of frames lost on every pipe; ``decode_each`` decodes every frame at every
-    receiver instead of once. Raises `SimulationFailed` from any step.
+    receiver instead of once. Raises `SimulationError` from any step.
     """
 
     def __init__(
@@ -131,7 +131,9 @@ class World:
     def _acquaint(self) -> None:
         """Let everybody have heard everybody once."""
         beat = Beat(int(interval_of(len(self.hosts)) * 1000), 0, 0, 0, State.UP, 0)
-        headers = [Header(number, host.engine.incarnation, 0) for number, host in self.hosts.items()]
+        headers = [
+            Header(number, host.engine.incarnation, 0) for number, host in self.hosts.items()
+        ]
         for host in self.hosts.values():
             for header in headers:
                 if header.node != host.number:
@@ -165,7 +167,9 @@ class World:
             call(*arguments)
         self.now = end
 
-    def run_until(self, done: Callable[[], bool], within: float, what: str, step: float = 0.05) -> float:
+    def run_until(
+        self, done: Callable[[], bool], within: float, what: str, step: float = 0.05
+    ) -> float:
         """Let time pass until something holds; return how long that took."""
         start = self.now
         while not done():
@@ -177,7 +181,7 @@ class World:
     def fail(self, what: str) -> None:
         """Give up, telling how to see it again."""
         events = "\n".join(f"  {at:10.4f} {text}" for at, text in self.last_events)
-        raise SimulationFailed(
+        raise SimulationError(
             f"{what}\nseed {self.seed}, {self.now:.4f} s, last events:\n{events}"
         )
 
@@ -410,7 +414,7 @@ class World:
         if not gone.running and gone.engine.incarnation == incarnation and host.listens:
             self._call(host, host.engine.on_link(number, self.clock(host), up=False, refused=True))
 
-    def _tell_link(self, source: Source, number: int, up: bool) -> None:  # noqa: FBT001
+    def _tell_link(self, source: Source, number: int, up: bool) -> None:
         host = self.hosts[number]
         if not host.listens:
             return
@@ -419,7 +423,9 @@ class World:
             self._call(host, host.engine.on_link(source, self.clock(host), up=up))
             return
         any_up = any(
-            runs and not self.network.is_mute(number, name) and self.network.find(name, number) is None
+            runs
+            and not self.network.is_mute(number, name)
+            and self.network.find(name, number) is None
             for name, runs in self.network.forwarders.items()
         )
         self._call(host, host.engine.on_forwarders(self.clock(host), up=any_up))

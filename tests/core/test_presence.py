@@ -1,4 +1,4 @@
-"""Presence logs: deltas, gaps, snapshots, and the users they add up to."""
+"""Presence logs: the journal of an origin, and what its peers make of it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zmqchat.core.presence import ENTRIES_PER_FRAME, SYNC_RETRY_S, Diff, Presence
-from zmqchat.wire.mesh import Delta, SessionEntry, SyncRequest
-
-NOTHING = Diff([], [])
+from zmqchat.core.journal import ENTRIES_PER_FRAME, RING_OPS, Journal
+from zmqchat.core.presence import NOTHING, Diff, Presence
+from zmqchat.wire.mesh import Delta, SessionEntry, Snapshot, SyncRequest
 
 
 def entry(session: int, user: str, *, agent: bool = False) -> SessionEntry:
@@ -18,163 +17,226 @@ def entry(session: int, user: str, *, agent: bool = False) -> SessionEntry:
     return SessionEntry(session, user, agent)
 
 
-def test_a_user_is_online_from_the_first_session_to_the_last() -> None:
-    """Two tabs of one user are one coming and one going."""
-    presence = Presence()
-    assert presence.open(entry(1, "u1")) == Diff(["u1"], [])
-    assert presence.open(entry(2, "u1")) == NOTHING
-    assert presence.close(1) == NOTHING
-    assert presence.close(2) == Diff([], ["u1"])
-    assert presence.online == {}
+def users(presence: Presence) -> list[str]:
+    """Who is on node 7, as far as a peer knows."""
+    return sorted(one.user for one in presence.sessions(7))
 
 
-def test_agents_are_not_among_the_customers() -> None:
-    """The desk's own sessions change no list."""
-    presence = Presence()
-    assert presence.open(entry(1, "super_admin", agent=True)) == NOTHING
-    assert presence.own_sessions == 1
-    assert presence.close(1) == NOTHING
+def told(peer: Presence, frame: Delta | Snapshot) -> Diff:
+    """Let a peer take a frame of node 7's life 100."""
+    if isinstance(frame, Delta):
+        return peer.on_delta(7, 100, frame)
+    return peer.on_snapshot(7, 100, frame)
+
+
+def request(peer: Presence) -> SyncRequest:
+    """What a peer asks node 7 for."""
+    return SyncRequest(100, *peer.version(7))
+
+
+def knows(peer: Presence, origin: Journal) -> bool:
+    """Whether a peer that hears a beat of the origin misses nothing."""
+    return peer.knows(7, 100, origin.version, origin.hash)
 
 
 def test_a_delta_is_applied_once() -> None:
     """The second copy, as two forwarders bring it, changes nothing."""
-    presence = Presence()
-    presence.begin(7, 100)
-    delta = Delta(0, 1, [entry(1, "u1")], [])
-    assert presence.on_delta(7, 100, delta) == Diff(["u1"], [])
-    assert presence.on_delta(7, 100, delta) == NOTHING
-    assert presence.missing(7, 100, 1, now=0.0) is None
+    origin, peer = Journal(), Presence()
+    origin.open(entry(1, "u1"))
+    (delta,) = origin.take_deltas()
+    assert told(peer, delta) == Diff([entry(1, "u1")], [])
+    assert told(peer, delta) == NOTHING
+    assert knows(peer, origin)
+    assert peer.version(7) == (1, origin.hash)
 
 
-def test_a_gap_is_asked_for_once_a_second() -> None:
-    """A delta that does not fit is not applied; its origin is asked, but not again and again."""
-    presence = Presence()
-    presence.begin(7, 100)
-    assert presence.on_delta(7, 100, Delta(3, 4, [entry(4, "u4")], [])) == NOTHING
-    assert presence.missing(7, 100, 4, now=0.0) == SyncRequest(100, 0)
-    assert presence.missing(7, 100, 4, now=0.5) is None
-    assert presence.missing(7, 100, 4, now=SYNC_RETRY_S) == SyncRequest(100, 0)
+def test_a_delta_that_does_not_fit_is_a_gap() -> None:
+    """It is not applied; the origin answers with what is missing, and with nothing else."""
+    origin, peer = Journal(), Presence()
+    for number in range(3):
+        origin.open(entry(number, f"u{number}"))
+        lost = origin.take_deltas()
+    assert told(peer, lost[-1]) == NOTHING
+    assert not knows(peer, origin)
+    told(peer, Delta(0, 1, [entry(0, "u0")], []))
+    (answer,) = origin.answer(request(peer))
+    assert isinstance(answer, Delta)
+    assert (answer.from_version, answer.to_version) == (1, 3)
+    assert told(peer, answer).opened == [entry(1, "u1"), entry(2, "u2")]
+    assert knows(peer, origin)
+    assert origin.answer(request(peer)) == ()
 
 
-def test_a_snapshot_emits_only_the_net_difference() -> None:
-    """Who was known and still is there neither leaves nor joins again."""
-    origin, peer = Presence(), Presence()
-    peer.begin(7, 100)
+def test_who_came_and_went_between_two_deltas_is_in_none() -> None:
+    """The version still counts both, and an answer over several deltas tells only the net change."""
+    origin, peer = Journal(), Presence()
+    origin.open(entry(1, "u1"))
+    origin.close(1)
+    (delta,) = origin.take_deltas()
+    assert (delta.to_version, delta.opened, delta.closed) == (2, [], [])
+    origin.open(entry(2, "u2"))
+    origin.take_deltas()
+    origin.close(2)
+    origin.take_deltas()
+    (answer,) = origin.answer(request(peer))
+    assert isinstance(answer, Delta)
+    assert (answer.opened, answer.closed) == ([], [])
+    assert told(peer, answer) == NOTHING
+    assert knows(peer, origin)
+    assert peer.version(7) == (4, 0)
+
+
+def test_what_the_ring_no_longer_holds_is_a_snapshot() -> None:
+    """Who misses more changes than are kept gets the whole log, and only the difference comes out."""
+    origin, peer = Journal(), Presence()
     origin.open(entry(1, "stays"))
     origin.open(entry(2, "goes"))
     for delta in origin.take_deltas():
-        peer.on_delta(7, 100, delta)
+        told(peer, delta)
     origin.close(2)
+    for number in range(RING_OPS // 2):
+        origin.open(entry(1000 + number, "short"))
+        origin.close(1000 + number)
     origin.open(entry(3, "comes"))
     origin.take_deltas()  # lost
-    (chunk,) = origin.snapshot()
-    assert peer.on_snapshot(7, 100, chunk) == Diff(["comes"], ["goes"])
-    assert set(peer.online) == {"stays", "comes"}
-    assert peer.on_snapshot(7, 100, chunk) == NOTHING
+    (chunk,) = origin.answer(request(peer))
+    assert isinstance(chunk, Snapshot)
+    assert told(peer, chunk) == Diff([entry(3, "comes")], [entry(2, "goes")])
+    assert told(peer, chunk) == NOTHING
+    assert users(peer) == ["comes", "stays"]
+
+
+def test_another_log_at_the_same_version_is_mended() -> None:
+    """An equal version with another hash is found out, and the whole log is sent."""
+    origin, peer = Journal(), Presence()
+    origin.open(entry(1, "u1"))
+    (delta,) = origin.take_deltas()
+    told(peer, Delta(0, 1, [entry(1, "somebody else")], [], delta.hash))
+    assert not knows(peer, origin)
+    (chunk,) = origin.answer(request(peer))
+    assert isinstance(chunk, Snapshot)
+    told(peer, chunk)
+    assert users(peer) == ["u1"]
+    assert knows(peer, origin)
 
 
 def test_a_snapshot_is_applied_when_all_chunks_are_there_in_any_order() -> None:
     """A large log comes in chunks; half of one is nobody."""
-    origin, peer = Presence(), Presence()
-    peer.begin(7, 100)
+    origin, peer = Journal(), Presence()
     for number in range(2 * ENTRIES_PER_FRAME + 1):
         origin.open(entry(number, f"u{number}"))
     deltas = origin.take_deltas()
     assert [len(delta.opened) for delta in deltas] == [1000, 1000, 1]
-    chunks = origin.snapshot()
+    chunks = list(origin.snapshot())
     assert len(chunks) == 3
     random.Random(1).shuffle(chunks)
-    assert peer.on_snapshot(7, 100, chunks[0]) == NOTHING
-    assert peer.on_snapshot(7, 100, chunks[1]) == NOTHING
-    assert len(peer.on_snapshot(7, 100, chunks[2]).joined) == 2001
-    assert peer.missing(7, 100, deltas[-1].to_version, now=0.0) is None
+    assert told(peer, chunks[0]) == NOTHING
+    assert told(peer, chunks[1]) == NOTHING
+    assert len(told(peer, chunks[2]).opened) == 2001
+    assert knows(peer, origin)
+
+
+def test_a_chunk_past_the_end_is_ignored() -> None:
+    """A snapshot that says it has one chunk has no second."""
+    peer = Presence()
+    assert told(peer, Snapshot(5, 1, 1, [entry(1, "u1")])) == NOTHING
+    assert users(peer) == []
 
 
 def test_a_snapshot_speaks_of_what_was_published() -> None:
     """A session that no delta has told yet is in the next delta, not in the snapshot."""
-    origin, peer = Presence(), Presence()
-    peer.begin(7, 100)
+    origin, peer = Journal(), Presence()
     origin.open(entry(1, "u1"))
     origin.take_deltas()
     origin.open(entry(2, "u2"))
+    origin.close(1)
     for chunk in origin.snapshot():
-        peer.on_snapshot(7, 100, chunk)
-    assert set(peer.online) == {"u1"}
+        told(peer, chunk)
+    assert users(peer) == ["u1"]
+    assert knows(peer, origin)
     for delta in origin.take_deltas():
-        peer.on_delta(7, 100, delta)
-    assert set(peer.online) == {"u1", "u2"}
+        told(peer, delta)
+    assert users(peer) == ["u2"]
 
 
-def test_a_new_life_leaves_nothing_of_the_old_one() -> None:
-    """After a restart the old sessions are gone and late frames of the old life are ignored."""
-    presence = Presence()
-    presence.begin(7, 100)
-    presence.on_delta(7, 100, Delta(0, 1, [entry(1, "u1")], []))
-    assert presence.begin(7, 200) == Diff([], ["u1"])
-    assert presence.on_delta(7, 100, Delta(1, 2, [entry(2, "ghost")], [])) == NOTHING
-    assert presence.missing(7, 100, 9, now=0.0) is None
-    assert presence.online == {}
-
-
-def test_a_user_who_moves_in_one_step_does_not_flap() -> None:
-    """A session that closes and one that opens in the same delta are no news."""
-    presence = Presence()
-    presence.begin(7, 100)
-    presence.on_delta(7, 100, Delta(0, 1, [entry(1, "u1")], []))
-    assert presence.on_delta(7, 100, Delta(1, 3, [entry(2, "u1")], [1])) == NOTHING
-
-
-def test_a_dropped_node_takes_its_users_along() -> None:
-    """Those who also are elsewhere stay online."""
-    presence = Presence()
-    presence.open(entry(1, "both"))
-    presence.begin(7, 100)
-    presence.on_delta(7, 100, Delta(0, 2, [entry(1, "both"), entry(2, "there")], []))
-    assert presence.drop(7) == Diff([], ["there"])
-    assert presence.drop(7) == NOTHING
+def test_a_new_life_begins_with_nothing() -> None:
+    """What the older one left is handed out when it is dropped, and its versions mean nothing."""
+    origin, peer = Journal(), Presence()
+    origin.open(entry(1, "u1"))
+    for delta in origin.take_deltas():
+        told(peer, delta)
+    assert peer.drop(7) == [entry(1, "u1")]
+    assert peer.drop(7) == []
+    assert peer.knows(7, 200, 0, 0)
+    assert not peer.knows(7, 200, 1, 99)
+    assert peer.on_delta(7, 200, Delta(0, 1, [entry(1, "u2")], [])).opened == [entry(1, "u2")]
 
 
 steps = st.lists(
-    st.tuples(st.integers(0, 5), st.sampled_from(["toggle", "toggle", "publish", "lose", "sync"])),
-    max_size=60,
+    st.tuples(
+        st.integers(0, 5),
+        st.sampled_from(["toggle", "toggle", "toggle", "publish", "lose", "late", "ask", "whole"]),
+    ),
+    max_size=80,
 )
 
 
 @given(steps, st.randoms(use_true_random=False))
-def test_views_agree_after_any_loss(script: list[tuple[int, str]], rng: random.Random) -> None:
-    """Whatever deltas are lost, doubled or late, a gap is found and a snapshot mends it."""
-    origin, peer = Presence(), Presence()
-    peer.begin(7, 100)
-    open_sessions: dict[int, int] = {}
-    sessions = 0
-    shown: set[str] = set()
-    late: list[Delta] = []
+def test_a_peer_is_its_origin_as_of_the_version_it_knows(
+    script: list[tuple[int, str]], rng: random.Random
+) -> None:
+    """Whatever is lost, doubled, late or out of order, what a peer has is what was there then.
 
-    def show(diff: Diff) -> None:
-        nonlocal shown
-        assert shown.isdisjoint(diff.joined)
-        assert shown.issuperset(diff.left)
-        shown = (shown | set(diff.joined)) - set(diff.left)
+    The trivial reference is a list of the whole log at each version; an answer to the last
+    question brings the peer to the newest.
+    """
+    origin, peer = Journal(), Presence()
+    reference: list[dict[int, SessionEntry]] = [{}]
+    open_sessions: dict[int, int] = {}
+    late: list[Delta | Snapshot] = []
+    shown: dict[int, SessionEntry] = {}
+
+    def give(frame: Delta | Snapshot) -> None:
+        version = peer.version(7)[0]
+        diff = told(peer, frame)
+        for one in diff.closed:
+            assert shown.pop(one.session) == one
+        for one in diff.opened:
+            assert shown.setdefault(one.session, one) is one
+        assert peer.version(7)[0] >= version
+        assert shown == reference[peer.version(7)[0]]
+        assert list(peer.sessions(7)) == [] or set(shown) == {
+            one.session for one in peer.sessions(7)
+        }
 
     for user, step in script:
-        if step == "toggle" and user in open_sessions:
-            origin.close(open_sessions.pop(user))
-        elif step == "toggle":
-            sessions += 1
-            open_sessions[user] = sessions
-            origin.open(entry(sessions, f"u{user}"))
+        if step == "toggle":
+            log = dict(reference[-1])
+            if user in open_sessions:
+                session = open_sessions.pop(user)
+                origin.close(session)
+                del log[session]
+            else:
+                session = open_sessions[user] = len(reference)
+                log[session] = entry(session, f"u{user}")
+                origin.open(log[session])
+            reference.append(log)
         elif step == "lose":
             late += origin.take_deltas()
         elif step == "publish":
-            frames = origin.take_deltas() + (late if rng.random() < 0.3 else [])
-            for delta in frames * 2:
-                show(peer.on_delta(7, 100, delta))
+            for delta in origin.take_deltas() * 2:
+                give(delta)
+        elif step == "late":
+            late += [*origin.snapshot(), *origin.answer(request(peer))]
+            rng.shuffle(late)
+            for frame in late[:5]:
+                give(frame)
         else:
-            for chunk in origin.snapshot():
-                show(peer.on_snapshot(7, 100, chunk))
-    for delta in origin.take_deltas():
-        show(peer.on_delta(7, 100, delta))
-    if peer.missing(7, 100, origin.published, now=99.0) is not None:
-        for chunk in origin.snapshot():
-            show(peer.on_snapshot(7, 100, chunk))
-    assert shown == set(peer.online) == {f"u{user}" for user in open_sessions}
+            asked = request(peer) if step == "ask" else SyncRequest(100, 0, 1)
+            for frame in origin.answer(asked):
+                give(frame)
+    origin.take_deltas()
+    for frame in origin.answer(request(peer)):
+        give(frame)
+    assert knows(peer, origin)
+    assert shown == reference[-1]

@@ -99,7 +99,8 @@ class Repair:
                 continue
             if gap.in_flight:
                 gap.in_flight = False
-                self._free_place(now)
+                if self._free_place(now):  # to somebody who has waited longer
+                    gap.ask_at = max(gap.ask_at, now + WAIT_S[0])
             if now < gap.ask_at:
                 self._deadlines.add(node, gap.ask_at)
             elif self._in_flight >= MOST_IN_FLIGHT:
@@ -117,10 +118,12 @@ class Repair:
         gap.pause_s = min(2 * gap.pause_s, RETRY_MOST_S, max(ANSWER_WITHIN_S, most_s))
         self._deadlines.add(node, gap.silent_at)
 
-    def _free_place(self, now: float) -> None:
+    def _free_place(self, now: float) -> bool:
+        """Give a place on to whoever waits longest; False if nobody waits."""
         self._in_flight -= 1
         while self._waiting:
             node = self._waiting.popleft()
             if node in self._gaps:
                 self._deadlines.add(node, now)
-                return
+                return True
+        return False

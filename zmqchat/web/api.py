@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from zmqchat.core.roster import Shown
 from zmqchat.errors import ErrorCode, Refused, StoreUnavailable
 from zmqchat.web.answers import AnswerHandler, checked_user
 
@@ -24,7 +25,7 @@ class WebSocketAddress(AnswerHandler):
         """Answer with an address on the less loaded of two live nodes."""
         name = checked_user(user)
         services = self.services
-        url = services.peers.less_loaded(services.gossip.presence.own_sessions)
+        url = services.peers.less_loaded(len(services.gossip.journal))
         address = url.replace("http", "ws", 1).rstrip("/")
         self.answer(f"{address}/websocket/mq/chat/{quote(name, safe='')}")
 
@@ -56,17 +57,21 @@ class UserList(AnswerHandler):
 
 
 class Online(AnswerHandler):
-    """``/api/online``: names of the customers online in the cluster, in the order of names."""
+    """``/api/online``: names of the customers online in the cluster, in the order of names.
+
+    Those whose node may be dead are among them, and stand in ``unknown`` as well.
+    """
 
     async def get(self) -> None:
         """Answer with those after a name."""
         after = self.get_query_argument("after", "")
         limit = self.limit(LIST_DEFAULT, LIST_MOST)
         gossip = self.services.gossip
-        online = gossip.presence.online
+        online = gossip.roster.users
         names = heapq.nsmallest(limit + 1, (name for name in online if name > after))
         self.answer(
             names[:limit],
+            unknown=[name for name in names[:limit] if online[name] is Shown.UNKNOWN],
             hasMore=len(names) > limit,
             online=len(online),
             listVersion=gossip.roster.version,

@@ -89,7 +89,7 @@ class NodeCollector(Collector):
         yield GaugeMetricFamily(
             "zmqchat_online_customers",
             "Customers online in the cluster",
-            len(self._gossip.presence.online),
+            len(self._gossip.roster.users),
         )
         closes = {str(code): count for code, count in self._sockets.closes.items()}
         yield _labelled(

@@ -268,17 +268,22 @@ class ChatSocket(WebSocketHandler):
 async def tell_presence(
     services: Services, sessions: Sequence[Session], key: Key, change: Change | None
 ) -> None:
-    """Send OPEN or CLOSE to agents: a change to those of v1, whole lists to the others."""
-    online = services.gossip.presence.online
-    # Without a change the event says only where the list stands: a v1 client reads it over REST.
-    opened, closed = (change.opened, change.closed) if change else ([], [])
+    """Send OPEN or CLOSE to agents: a change to those of v1, whole lists to the others.
+
+    The lists of the others tell nothing of doubt: who is unknown is in them.
+    """
+    online = services.gossip.roster.users
     version = services.gossip.roster.version
-    event = PresenceChange(key, opened, closed, [], len(online), version)
+    # Without a change the event says only where the list stands: a v1 client reads it over REST.
+    change = change or Change([], [], [], version, listed=True)
+    event = PresenceChange(
+        key, change.opened, change.closed, change.unknown, len(online), change.version
+    )
     v1_event = text_frame(encode_presence_change(event))
     for session in sessions:
         if session.v1:
             session.push(v1_event)
-    if all(session.v1 for session in sessions):
+    if not change.listed or all(session.v1 for session in sessions):
         return
     try:
         written = await services.directory.customers(LIST_LIMIT)
