@@ -189,5 +189,3 @@ def mended(world: World, seconds: float) -> float:
     start = world.now
     ExpectAgreement().apply(world)
     return world.now - start
-
-

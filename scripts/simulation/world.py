@@ -181,9 +181,7 @@ class World:
     def fail(self, what: str) -> None:
         """Give up, telling how to see it again."""
         events = "\n".join(f"  {at:10.4f} {text}" for at, text in self.last_events)
-        raise SimulationError(
-            f"{what}\nseed {self.seed}, {self.now:.4f} s, last events:\n{events}"
-        )
+        raise SimulationError(f"{what}\nseed {self.seed}, {self.now:.4f} s, last events:\n{events}")
 
     def note(self, text: str) -> None:
         """Remember an event, for the trace and for whoever reads a failure."""
@@ -235,7 +233,8 @@ class World:
         self._end(host)
         for other in self._others(number):
             self._lose_link(number, other.number, LOST_LINK_S + self.network.delay(other.number))
-            self.after(REFUSED_S, self._refuse, other, number, host.engine.incarnation)
+            if self.network.direct:
+                self.after(REFUSED_S, self._refuse, other, number, host.engine.incarnation)
 
     def leave(self, number: int) -> None:
         """End a process in good order."""
