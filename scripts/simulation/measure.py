@@ -148,7 +148,7 @@ def quiet(world: World, seconds: float) -> Quiet:
     first_bytes = world.bytes
     for number in range(CHANGES):
         host = rng.choice(homes)
-        if host.sessions and rng.random() < 0.5:  # noqa: PLR2004
+        if host.sessions and rng.random() < 0.5:
             world.close(host.number, rng.choice(list(host.sessions)))
         else:
             world.open(host.number, f"u{number}")

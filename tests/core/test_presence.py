@@ -68,7 +68,7 @@ def test_a_delta_that_does_not_fit_is_a_gap() -> None:
 
 
 def test_who_came_and_went_between_two_deltas_is_in_none() -> None:
-    """The version still counts both, and an answer over several deltas tells only the net change."""
+    """The version still counts both, and a later answer tells only the net change."""
     origin, peer = Journal(), Presence()
     origin.open(entry(1, "u1"))
     origin.close(1)
@@ -87,7 +87,7 @@ def test_who_came_and_went_between_two_deltas_is_in_none() -> None:
 
 
 def test_what_the_ring_no_longer_holds_is_a_snapshot() -> None:
-    """Who misses more changes than are kept gets the whole log, and only the difference comes out."""
+    """Who misses more than is kept gets the whole log, and only the difference comes out."""
     origin, peer = Journal(), Presence()
     origin.open(entry(1, "stays"))
     origin.open(entry(2, "goes"))

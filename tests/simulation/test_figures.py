@@ -58,7 +58,7 @@ def test_a_crash_in_a_direct_mesh_is_hidden_within_a_second_and_a_half(nodes: in
 @pytest.mark.parametrize("paused", [False, True])
 def test_through_a_forwarder_a_crash_is_hidden_within_six_seconds(
     nodes: int,
-    paused: bool,  # noqa: FBT001
+    paused: bool,
 ) -> None:
     """Killed or stopped makes no difference to who hears nothing."""
     figures = crash(make_world(nodes, seed=3), paused=paused)
@@ -73,8 +73,8 @@ def test_a_stopped_process_of_a_direct_mesh_is_hidden_within_six_seconds() -> No
 
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("direct", [True, False])
-def test_after_any_trouble_all_views_are_right_soon(seed: int, direct: bool) -> None:  # noqa: FBT001
-    """Two intervals and half a second after the last link is up; at every step nothing is wrong."""
+def test_after_any_trouble_all_views_are_right_soon(seed: int, direct: bool) -> None:
+    """Two intervals and half a second after the last link is up; nothing is wrong meanwhile."""
     mended(make_world(2 + seed % 9, seed, direct=direct), 30.0)
 
 

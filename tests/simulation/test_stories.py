@@ -186,7 +186,7 @@ def test_with_one_of_two_forwarders_nothing_changes() -> None:
 
 
 @pytest.mark.parametrize("silent", [True, False])
-def test_one_way_that_is_cut_kills_nobody(silent: bool) -> None:  # noqa: FBT001
+def test_one_way_that_is_cut_kills_nobody(silent: bool) -> None:
     """Others relay the beats; what was missed is fetched when the way is back."""
     checks = tell(
         [
@@ -211,8 +211,15 @@ def test_a_burst_that_is_lost_is_fetched() -> None:
 def test_of_two_nodes_one_dies() -> None:
     """Nobody can confirm it; its closed port does."""
     tell(
-        [Kill(1), Wait(0.1), Expect("u1", UNKNOWN, (2,)), Wait(2.2), down(1, 2), Wait(5.2)]
-        + [Expect("u1", OFFLINE, (2,))],
+        [
+            Kill(1),
+            Wait(0.1),
+            Expect("u1", UNKNOWN, (2,)),
+            Wait(2.2),
+            down(1, 2),
+            Wait(5.2),
+            Expect("u1", OFFLINE, (2,)),
+        ],
         nodes=2,
     )
 
