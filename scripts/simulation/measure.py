@@ -125,7 +125,8 @@ def make_world(
     guards_pauses: bool = True,
     decode_each: bool = False,
 ) -> World:
-    """Make a settled cluster; the collector is not to walk its millions of objects again."""
+    """Make a settled cluster; the collector is not to walk its millions of objects."""
+    gc.disable()
     world = World(
         nodes,
         seed,
@@ -136,6 +137,7 @@ def make_world(
         decode_each=decode_each,
     )
     gc.freeze()
+    gc.enable()
     return world
 
 

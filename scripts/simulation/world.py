@@ -135,9 +135,11 @@ class World:
             Header(number, host.engine.incarnation, 0) for number, host in self.hosts.items()
         ]
         for host in self.hosts.values():
+            members = host.engine.members
             for header in headers:
                 if header.node != host.number:
-                    host.engine.on_frame(header, beat, self.now)
+                    members.on_beat(header.node, header.incarnation, beat, self.now)
+            members.events.clear()  # it is no news to anybody
             self._schedule_wake(host)
 
     @property

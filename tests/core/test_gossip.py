@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterable, Sequence
 
@@ -95,7 +96,7 @@ def test_beats_come_fast_at_first_and_then_at_the_interval() -> None:
         if any(isinstance(control, Beat) for control, _ in published(one.on_tick(now))):
             times.append(now)
     assert times[:3] == [0.0, 0.1, 0.5]
-    pauses = [later - earlier for earlier, later in zip(times[2:], times[3:], strict=False)]
+    pauses = [later - earlier for earlier, later in itertools.pairwise(times[2:])]
     assert all(0.45 <= pause <= 0.55 for pause in pauses)
 
 

@@ -117,7 +117,7 @@ Relay = tuple[Node, Count, Count, Count]
 class Beat(msgspec.Struct, frozen=True, array_like=True):
     """A sign of life, sent every ``interval_ms``."""
 
-    interval_ms: Annotated[int, msgspec.Meta(ge=1, le=MAX_INTERVAL_MS)]
+    interval_ms: Annotated[int, msgspec.Meta(ge=0, le=MAX_INTERVAL_MS)]
     number: Count  # counts up in an incarnation
     version: Count  # of the origin's presence log
     sessions: Count  # open on the origin
