@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol
 
 from zmqchat.core.answers import Answers
 from zmqchat.core.journal import Journal
-from zmqchat.core.members import RELAYS, Event, Life, Member, Members, Turn
+from zmqchat.core.members import RELAYS, Event, Life, Members, Turn
 from zmqchat.core.presence import Diff, Presence
 from zmqchat.core.repair import Repair
 from zmqchat.core.roster import LINGER_S, LONG_LINGER_S, Change, Roster, Sure
@@ -434,6 +434,3 @@ def _customers(entries: Iterable[SessionEntry]) -> list[str]:
 
 def _linger_s(state: State) -> float:
     return LINGER_S if state is State.UP else LONG_LINGER_S
-
-
-__all__ = ["Effect", "Gossip", "Member", "News", "Publish", "Rng", "Tell", "interval_of"]
