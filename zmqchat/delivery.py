@@ -76,6 +76,7 @@ class Delivery:
         self._agents_since_ms = 0
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_due = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
 
     # Sessions.
@@ -223,9 +224,10 @@ class Delivery:
         if due is None:
             return
         if self._timer is not None:
-            if self._timer.when() <= due:
+            if self._timer_due <= due:
                 return
             self._timer.cancel()
+        self._timer_due = due
         self._timer = asyncio.get_running_loop().call_at(due, self._read_gaps)
 
     def _read_gaps(self) -> None:

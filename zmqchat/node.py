@@ -39,6 +39,11 @@ from zmqchat.web.socket import Sockets, tell_presence
 from zmqchat.wire.client import Key
 from zmqchat.wire.mesh import Chat, Codec, Control, Header
 
+try:
+    import uvloop
+except ImportError:  # it is not made for every platform
+    uvloop = None  # type: ignore[assignment]
+
 log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 64 * 1024  # no request has a body yet
@@ -75,7 +80,7 @@ async def running(config: Config, node: Node) -> AsyncIterator[RunningNode]:
         sockets = _listen(node)
         for listener in sockets:
             stack.callback(listener.close)
-        store = await Store.open(config.database)
+        store = await asyncio.to_thread(Store.open, config.database, asyncio.get_running_loop())
         stack.push_async_callback(store.close)
         port = sockets[0].getsockname()[1]
         record = await store.register(
@@ -145,10 +150,10 @@ class RunningNode:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._store.flush()
+        await self._delivery.close_all()
+        await self._store.close()
         self._sockets.close_all(CloseCode.SERVICE_RESTART)
         self._gossip.stop()
-        await self._delivery.close_all()
         await self._server.close_all_connections()
 
     # What the bus carries.
@@ -175,7 +180,6 @@ class RunningNode:
     def _readiness(self) -> dict[str, str | None]:
         return {
             "node": "it stops" if self._stopping else None,
-            "schema": self._store.schema_problem,
         }
 
     def _make_services(self) -> Services:
@@ -227,11 +231,7 @@ def _make_bus(config: Config, node: Node, codec: Codec) -> Bus:
 
 def _loop_factory() -> Any:
     """Use uvloop where it is installed: it saves a fifth of the time of small messages."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
+    return None if uvloop is None else uvloop.new_event_loop
 
 
 def _wall_ms() -> int:

@@ -157,7 +157,9 @@ def test_any_arrival_is_delivered_once_and_in_order(
     """Whatever is lost, doubled or reordered, the outcome is the conversation without its holes."""
     sequences: Sequences[int] = Sequences(hold_limit=hold_limit)
     sequences.start("c", after, 0.0)
-    now, seen, open_gaps, delivered = 0.0, 0, [], []
+    now, seen = 0.0, 0
+    open_gaps: list[Gap] = []
+    delivered: list[int] = []
 
     def answer(gap: Gap) -> None:
         rows = [(seq, seq) for seq in range(gap.first, gap.last + 1) if seq not in gone]

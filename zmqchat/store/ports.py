@@ -127,6 +127,9 @@ class Directory(Protocol):
     async def register(self, name: str, *, http: str, url: str, mesh: str) -> NodeRecord:
         """Begin a new life of a node: its incarnation is higher than every one before."""
 
+    async def announce(self, number: int, *, mesh: str) -> None:
+        """Tell where peers reach a registered node, once its endpoint is bound."""
+
     async def nodes(self) -> list[NodeRecord]:
         """All nodes that ever registered."""
 
