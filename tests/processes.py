@@ -178,6 +178,10 @@ class ClusterProcesses:
         """The names of all forwarders."""
         return list(self._endpoints)
 
+    def endpoints(self, name: str) -> tuple[str, str]:
+        """Where a forwarder really listens: (xsub, xpub)."""
+        return self._endpoints[name]
+
     @property
     def nodes(self) -> list[str]:
         """The names of all nodes."""
@@ -199,12 +203,12 @@ class ClusterProcesses:
     def await_whole(self) -> None:
         """Wait until every running node has heard of every other."""
         running = [name for name in self._nodes if self.processes[name].returncode is None]
-        for name in running:
-            wait_until(
-                lambda name=name: self.peers_of(name) == len(running) - 1,
-                f"{name} to hear {len(running) - 1} others",
-                state=lambda: {name: self.peers_of(name) for name in running},
-            )
+        others = len(running) - 1
+        wait_until(
+            lambda: all(self.peers_of(name) == others for name in running),
+            f"each of {len(running)} nodes to hear {others} others",
+            state=lambda: {name: self.peers_of(name) for name in running},
+        )
 
     def peers_of(self, name: str) -> int:
         """How many other nodes a node hears, by its own metrics."""
