@@ -248,3 +248,58 @@ def test_a_port_in_use_is_one_line(forwarder: Process, tmp_path: Path, from_file
         (line,) = second.output.splitlines()
         assert line.startswith("zmqchat: ")
         assert port in line
+
+
+# -- node ---------------------------------------------------------------------------------------
+
+NODE = (*ZMQCHAT, "node")
+NODE_READY = r"n1 ready: http://127\.0\.0\.1:(\d+) mesh tcp://127\.0\.0\.1:\d+"
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_node_runs_until_it_is_asked_to_stop(tmp_path: Path, number: signal.Signals) -> None:
+    """The only node of the file in this folder needs no words; it ends with exit code 0."""
+    (tmp_path / "nodes.yaml").write_text(NODES)
+    with Process(tmp_path / "log", NODE, cwd=tmp_path) as node:
+        node.expect(NODE_READY)
+        node.send(number)
+        assert node.wait() == FINE
+        assert "Traceback" not in node.output
+        node.expect(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z INFO    zmqchat\.node: n1 stops")
+    assert (tmp_path / "zmqchat.db").exists()
+
+
+@pytest.mark.cluster
+def test_a_node_is_told_its_name_by_the_environment(tmp_path: Path) -> None:
+    """ZMQCHAT_NODE picks the node where `--name` does not."""
+    (tmp_path / "nodes.yaml").write_text(TWO_NODES)
+    with Process(tmp_path / "log", NODE, cwd=tmp_path, env={"ZMQCHAT_NODE": "n2"}) as node:
+        node.expect(r"n2 ready: .*")
+
+
+@pytest.mark.cluster
+def test_a_node_whose_port_is_in_use(tmp_path: Path) -> None:
+    """A second node on the same port says so in one line, and ends with exit code 1."""
+    (tmp_path / "nodes.yaml").write_text(NODES)
+    with Process(tmp_path / "first.log", NODE, cwd=tmp_path) as first:
+        port = first.expect(NODE_READY)[1]
+        (tmp_path / "nodes.yaml").write_text(NODES.replace(":0", f":{port}"))
+        with Process(tmp_path / "second.log", NODE, cwd=tmp_path) as second:
+            assert second.wait() == ERROR
+            (line,) = second.output.splitlines()
+    assert line == f"zmqchat: n1: cannot listen on 127.0.0.1:{port}: Address already in use"
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize("database", ["no/such/folder/chat.db", "folder", "nodes.yaml"])
+def test_a_database_that_cannot_be_used(tmp_path: Path, database: str) -> None:
+    """A missing folder, a folder, a file that is no database: one line that names it."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "nodes.yaml").write_text(NODES)
+    environ = {"ZMQCHAT_DATABASE": f"sqlite:///{database}"}
+    with Process(tmp_path / "log", NODE, cwd=tmp_path, env=environ) as node:
+        assert node.wait() == ERROR
+        (line,) = node.output.splitlines()
+    assert line.startswith("zmqchat: ")
+    assert str(tmp_path / database) in line

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import ROOT, Process, wait_until
+from tests.processes import ROOT, ZMQCHAT, Process, wait_until
 from zmqchat.child import Backoff, Times, ending
 from zmqchat.config import Config, Forwarder, Mesh, Node
 from zmqchat.up import stages
@@ -334,3 +334,69 @@ def test_a_log_that_nobody_reads_any_more(tmp_path: Path) -> None:
         assert up.wait(15) == 1
     assert not is_alive(pid)
     assert (tmp_path / "errors").read_text() == ""
+
+
+# -- real nodes ---------------------------------------------------------------------------------
+
+NODES = """
+nodes:
+  - {name: n1, http: "127.0.0.1:0"}
+  - {name: n2, http: "127.0.0.1:0"}
+"""
+
+
+@pytest.fixture
+def real_up(tmp_path: Path) -> Iterator[Process]:
+    """Run `zmqchat up` with two nodes that find each other through their database."""
+    (tmp_path / "nodes.yaml").write_text(NODES)
+    with Process(tmp_path / "log", (*ZMQCHAT, "up"), cwd=tmp_path) as process:
+        for name in ("n1", "n2"):
+            process.expect(rf"up \| customer http://\S+:\d+/  desk http://\S+/desk  \({name}\)")
+        children = children_of(process.pid)
+        assert len(children) == 2
+        yield process
+    wait_until(
+        lambda: not any(map(is_alive, children)),
+        "the end of the nodes",
+        state=lambda: process.last_words,
+    )
+
+
+def children_of(pid: int) -> list[int]:
+    """Return the ids of a process's children."""
+    lists = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for file in lists for child in file.read_text().split()]
+
+
+@pytest.mark.cluster
+def test_a_real_cluster_starts_restarts_and_stops(real_up: Process) -> None:
+    """A node that is killed comes back by itself; Ctrl-C ends all without a traceback."""
+    os.kill(children_of(real_up.pid)[0], signal.SIGKILL)
+    real_up.expect(r"up \| n\d ended, killed by SIGKILL; starts again in 1 s")
+    wait_until(
+        lambda: real_up.output.count(" ready: http://") == 3,
+        "the node to be back",
+        state=lambda: real_up.last_words,
+    )
+    os.killpg(real_up.pid, signal.SIGINT)
+    assert real_up.wait() == 0
+    assert "Traceback" not in real_up.output
+
+
+@pytest.mark.cluster
+def test_real_nodes_die_with_a_killed_parent(real_up: Process) -> None:
+    """A kill -9 of `zmqchat up` leaves no node behind."""
+    real_up.kill()
+
+
+@pytest.mark.cluster
+def test_a_real_port_in_use_ends_everything(real_up: Process, tmp_path: Path) -> None:
+    """The line of the node that cannot start is shown, and `up` ends with exit code 1."""
+    port = real_up.expect(r"n2 \| n2 ready: http://127\.0\.0\.1:(\d+) mesh .*")[1]
+    folder = tmp_path / "second"
+    folder.mkdir()
+    (folder / "nodes.yaml").write_text(NODES.replace(":0", f":{port}", 1))
+    with Process(folder / "log", (*ZMQCHAT, "up"), cwd=folder) as second:
+        assert second.wait() == 1
+        assert f"zmqchat: n1: cannot listen on 127.0.0.1:{port}" in said(second, "n1")[0]
+        assert said(second)[-1] == "n1 did not start, exit code 1; stopping"

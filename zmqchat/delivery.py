@@ -81,14 +81,24 @@ class Delivery:
 
     # Sessions.
 
-    def open(self, session: Session) -> None:
-        """Let a session follow its conversation, or all of them."""
+    async def open(self, session: Session) -> None:
+        """Let a session follow its conversation, or all of them; raise `StoreUnavailable`.
+
+        To be awaited before the client learns that it is connected: what it then reads as history
+        and what it is given from now on leave nothing out between them.
+        """
         if session.agent and not self.sessions.agents:
             self._agents_since_ms = self._wall_ms()
         self.sessions.add(session)
-        if not session.agent and session.user not in self._sequences:
-            self._sequences.expect(session.user)
-            self._spawn(self._find_start(session.user, None))
+        if session.agent or session.user in self._sequences:
+            return
+        self._sequences.expect(session.user)
+        try:
+            head = await self._messages.head(session.user)
+        except StoreUnavailable:
+            self.close(session)
+            raise
+        self._start(session.user, head)
 
     def close(self, session: Session) -> None:
         """Forget a session."""
@@ -205,7 +215,7 @@ class Delivery:
         # What was stored after the first agent came is theirs, though its frame was overtaken.
         self._spawn(self._find_start(conversation, self._agents_since_ms))
 
-    async def _find_start(self, conversation: str, before_ms: int | None) -> None:
+    async def _find_start(self, conversation: str, before_ms: int) -> None:
         while True:
             try:
                 head = await self._messages.head(conversation, before_ms)
@@ -213,9 +223,11 @@ class Delivery:
             except StoreUnavailable as error:
                 log.warning("cannot read the head of %r yet: %s", conversation, error)
                 await asyncio.sleep(RETRY_READ_S)
+        self._start(conversation, head)
+
+    def _start(self, conversation: str, after: int) -> None:
         if conversation in self._sequences:
-            ready = self._sequences.start(conversation, head, self._now())
-            self._deliver(conversation, ready)
+            self._deliver(conversation, self._sequences.start(conversation, after, self._now()))
             self._arm()
 
     def _arm(self) -> None:

@@ -117,8 +117,8 @@ def test_hostile_frames_through_a_forwarder_are_counted_and_dropped(tmp_path: Pa
         socket.send(b"m/" + bytes(10_000_000))
         asyncio.run(_still_talk(*cluster.urls))
         assert dropped("too_large")[0] > 0
-        for url, before in zip(cluster.urls, received, strict=True):
-            assert _metric(url, "zmqchat_mesh_received_total") > before
+        for url, earlier in zip(cluster.urls, received, strict=True):
+            assert _metric(url, "zmqchat_mesh_received_total") > earlier
 
 
 def test_a_frame_of_ten_megabytes_breaks_only_its_own_link(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ class Links:
         try:
             self.socket.connect(endpoint)
         except zmq.ZMQError as error:
-            log.warning("cannot connect to %r: %s", endpoint, error.strerror)
+            log.warning("cannot connect to %r: %s", endpoint, zmq.strerror(error.errno or 0))
 
     def _disconnect(self, endpoint: str) -> None:
         try:

@@ -80,11 +80,12 @@ def bind(socket: zmq.SyncSocket, endpoint: str) -> str:
         try:
             socket.bind(attempt)
         except zmq.ZMQError as error:
-            problem = _PROBLEMS.get(error.errno or 0, error.strerror)
-            if error.errno != errno.EADDRINUSE:
+            number = error.errno or 0
+            if number != errno.EADDRINUSE:
                 break
         else:
             return socket.getsockopt_string(zmq.LAST_ENDPOINT)
+    problem = _PROBLEMS.get(number, zmq.strerror(number))
     raise StartError(f"cannot listen on {endpoint}: {problem}")
 
 

@@ -44,15 +44,20 @@ def migrate(dialect: Dialect, scripts: Path = SCRIPTS) -> list[str]:
 
 def _run(dialect: Dialect, database: Database, scripts: Path) -> list[str]:
     runner = Runner(database, scripts)
-    unknown = [script.name for script in runner.status() if script.path is None]
+    status = runner.status()
+    unknown = [script.name for script in status if script.path is None]
+    pending = [script for script in status if script.applied is None]
     if unknown:
         raise StartError(
             f"database {dialect.where}: a newer zmqchat has changed its tables"
             f" ({', '.join(unknown)}); this one would not understand them"
         )
-    done: list[str] = runner.up()
-    if done:
-        dialect.check(database)
+    done: list[str] = []
+    for script in pending:
+        # The script's own transaction becomes a part of this one, which the check may undo.
+        with runner.migrator.migration_context():
+            done += runner.up(script.name)
+            dialect.check(database)
     return done
 
 

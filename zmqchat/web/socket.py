@@ -18,7 +18,14 @@ from tornado.websocket import WebSocketHandler, WebSocketProtocol
 
 from zmqchat.core.roster import Change
 from zmqchat.core.sessions import Session
-from zmqchat.errors import CLOSE_MEANINGS, CloseCode, Refused, StoreUnavailable
+from zmqchat.errors import (
+    CLOSE_MEANINGS,
+    ERRORS,
+    CloseCode,
+    ErrorCode,
+    Refused,
+    StoreUnavailable,
+)
 from zmqchat.names import name_problem
 from zmqchat.web.batched import BatchedWebSocket
 from zmqchat.web.services import Services
@@ -68,9 +75,9 @@ class Sockets:
         """Note an open socket."""
         self._open[number] = socket
 
-    def remove(self, number: int) -> None:
-        """Note a closed one."""
-        self._open.pop(number, None)
+    def remove(self, number: int) -> bool:
+        """Note a closed one; False if it never was open."""
+        return self._open.pop(number, None) is not None
 
     def wake(self, socket: ChatSocket) -> None:
         """Write a socket's outbox when everything of this wake-up has been put into it."""
@@ -136,29 +143,47 @@ class ChatSocket(WebSocketHandler):
         """Let pages of all nodes and of the allowed origins in."""
         return self._services.origins.allows(origin)
 
-    async def open(self, user: str) -> None:
-        """Begin the session: greet it, and tell the cluster."""
-        self.set_nodelay(True)
-        if (problem := name_problem(user)) is not None:
-            self.end(CloseCode.PROTOCOL, problem)
-            return
-        services = self._services
+    async def get(self, user: str) -> None:
+        """Follow the user's conversation, shake hands, and serve until the connection ends."""
+        if name_problem(user) is None:
+            session = self._new_session(user)
+            try:
+                await self._services.delivery.open(session)
+            except StoreUnavailable as error:
+                log.warning("%s cannot connect: %s", user, error)
+                self.set_status(ERRORS[ErrorCode.UNAVAILABLE].status)
+                return
+            self._session = session
+        try:
+            await super().get(user)
+        finally:
+            self._leave()
+
+    def _new_session(self, user: str) -> Session:
         session = Session(
             self._sockets.next_number(),
             user,
-            agent=user == services.desk,
-            v1=self.selected_subprotocol == PROTOCOL_V1,
+            agent=user == self._services.desk,
+            v1=PROTOCOL_V1 in self.request.headers.get("Sec-WebSocket-Protocol", ""),
             wake=self._wake,
             overflowed=self._overflowed,
         )
-        self._session = session
-        self._sockets.add(session.number, self)
         if session.v1:
             session.push(self._welcome(session))
-        services.delivery.open(session)
-        services.gossip.open(session)
+        return session
+
+    async def open(self, user: str) -> None:
+        """Begin to talk, and tell the cluster."""
+        session = self._session
+        if session is None:
+            self.end(CloseCode.PROTOCOL, name_problem(user))
+            return
+        self.set_nodelay(True)
+        self._sockets.add(session.number, self)
+        self._services.gossip.open(session)
+        self._wake()
         if session.agent:
-            await tell_presence(services, [session], Key.OPEN, None)
+            await tell_presence(self._services, [session], Key.OPEN, None)
 
     def _welcome(self, session: Session) -> bytes:
         peers = self._services.peers
@@ -260,9 +285,9 @@ class ChatSocket(WebSocketHandler):
         session, self._session = self._session, None
         if session is None:
             return
-        self._sockets.remove(session.number)
         self._services.delivery.close(session)
-        self._services.gossip.close(session)
+        if self._sockets.remove(session.number):  # it had begun to talk
+            self._services.gossip.close(session)
 
 
 async def tell_presence(

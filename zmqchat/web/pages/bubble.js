@@ -116,8 +116,8 @@ function showTime(element, time) {
   setText(element, isToday(moment) ? timeOfDay.format(moment) : dayAndTime.format(moment));
 }
 
-const timeOfDay = new Intl.DateTimeFormat("en", { timeStyle: "short" });
-const dayAndTime = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "short" });
+const timeOfDay = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
+const dayAndTime = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 
 /** @param {Date} moment */
 function isToday(moment) {

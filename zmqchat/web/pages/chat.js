@@ -86,7 +86,7 @@ export class Chat {
     this.#history?.close();
     const conversation = new Conversation(name);
     this.#conversation = conversation;
-    this.#history = new History(this.#api, conversation, this.#render);
+    this.#history = new History(this.#api, conversation, (page) => this.#onPage(page));
     this.#readUpTo = 0;
     this.#thread.clear();
     this.#readOn();
@@ -106,9 +106,7 @@ export class Chat {
 
   /** @param {Message} message */
   onMessage(message) {
-    if (message.sender === this.#user && message.clientId !== null) {
-      this.#settle(message.clientId, message.seq);
-    }
+    this.#settleOwn(message);
     this.#merge(message);
   }
 
@@ -126,12 +124,26 @@ export class Chat {
     if (!this.#unsent.failed(failure)) this.#onProblem(failure.msg);
   }
 
+  /** @param {Message[]} messages read from the history, and merged */
+  #onPage(messages) {
+    for (const message of messages) this.#settleOwn(message);
+    this.#render();
+  }
+
   /** @param {Message} message */
   #merge(message) {
     if (message.conversation !== this.#conversation?.name) return;
     this.#conversation.add(message);
     if (this.#conversation.loaded && this.#conversation.incomplete) this.#readOn();
     this.#render();
+  }
+
+  /**
+   * What is seen stored need not be acknowledged: the acknowledgement may have been lost.
+   * @param {Message} message
+   */
+  #settleOwn({ sender, clientId, seq }) {
+    if (sender === this.#user && clientId !== null) this.#settle(clientId, seq);
   }
 
   /**

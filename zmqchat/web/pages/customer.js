@@ -18,6 +18,7 @@ form.addEventListener("submit", async (event) => {
   event.preventDefault();
   const name = field.value.normalize("NFC").trim();
   problem.textContent = await refusal(name);
+  if (form.hidden) return; // Enter was pressed twice, and the first one is in
   if (problem.textContent === "") enter(name);
   else field.focus();
 });

@@ -6,6 +6,7 @@
  *
  * @typedef {import("./api.js").Api} Api
  * @typedef {import("./conversation.js").Conversation} Conversation
+ * @typedef {import("./protocol.js").Message} Message
  */
 
 import { Reading } from "./reading.js";
@@ -13,7 +14,7 @@ import { Reading } from "./reading.js";
 export class History {
   #api;
   #conversation;
-  #changed;
+  #onPage;
   #closed = false;
   #readingOn = new Reading(() => this.#readToEnd());
   #readingBack = false;
@@ -21,12 +22,12 @@ export class History {
   /**
    * @param {Api} api
    * @param {Conversation} conversation
-   * @param {() => void} changed called after each page that was merged
+   * @param {(messages: Message[]) => void} onPage called after each page that was merged
    */
-  constructor(api, conversation, changed) {
+  constructor(api, conversation, onPage) {
     this.#api = api;
     this.#conversation = conversation;
-    this.#changed = changed;
+    this.#onPage = onPage;
   }
 
   /** The conversation is no longer shown. */
@@ -49,7 +50,7 @@ export class History {
       const page = await this.#api.history(conversation.name, { before: conversation.oldest });
       if (this.#closed) return;
       conversation.addOlder(page.messages, page.hasMore);
-      this.#changed();
+      this.#onPage(page.messages);
     } finally {
       this.#readingBack = false;
     }
@@ -67,7 +68,7 @@ export class History {
     if (this.#closed) return false;
     if (loaded) conversation.addMissed(page.messages, page.hasMore, newest);
     else conversation.addNewest(page.messages, page.hasMore, newest);
-    this.#changed();
+    this.#onPage(page.messages);
     return loaded && page.hasMore;
   }
 }

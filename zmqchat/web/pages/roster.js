@@ -48,10 +48,9 @@ export class Roster {
 
   /** @returns {string[]} whoever wrote or was written to last first */
   get names() {
-    const byTime = [...this.#marks].sort(([, left], [, right]) =>
-      left.lastTime < right.lastTime ? 1 : -1,
-    );
-    return byTime.map(([name]) => name);
+    const entries = [...this.#marks];
+    entries.sort(([, left], [, right]) => compare(right.lastTime, left.lastTime));
+    return entries.map(([name]) => name);
   }
 
   /**
@@ -66,4 +65,12 @@ export class Roster {
       lastTime: known.lastTime > lastTime ? known.lastTime : lastTime,
     });
   }
+}
+
+/**
+ * @param {string} left
+ * @param {string} right
+ */
+function compare(left, right) {
+  return left < right ? -1 : Number(left > right);
 }
