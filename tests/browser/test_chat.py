@@ -53,6 +53,7 @@ def test_first_online_customer_is_selected(
     """A desk that has nobody selected selects whoever comes online, and keeps the selection."""
     expect(desk.total).to_have_text("0 online")  # whoever was here before has left
     desk.page.reload()
+    expect(desk.total).to_have_text("0 online")
     expect(desk.selected).to_have_text("Nobody selected")
     enter(windows, urls[0], "Berta")
     expect(desk.selected).to_have_text("Berta")

@@ -285,7 +285,8 @@ def running_forwarder(xsub: str = ANY_PORT, xpub: str = ANY_PORT) -> Iterator[Fo
         assert not thread.is_alive(), "the forwarder did not stop"
 
 
-KINDS: dict[str, Callable[[], contextlib.AbstractContextManager[Mesh]]] = {
+Kind = Callable[[], contextlib.AbstractContextManager[Mesh]]
+KINDS: dict[str, Kind] = {
     "memory": memory,
     "direct": direct,
     "one forwarder": lambda: forwarded(1),

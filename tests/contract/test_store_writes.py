@@ -202,6 +202,29 @@ async def test_a_commit_whose_answer_is_lost_is_no_duplicate(
 
 
 @in_loop
+async def test_a_connection_that_breaks_is_opened_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A transaction that cannot even begin is tried again on another connection."""
+    async with opened(place) as store:
+        await store_it(store, draft("u1", "one"))
+        database = store._writer.database
+        begin, connect = database.begin, database._connect
+        begins, connects = itertools.count(1), itertools.count(1)
+
+        def begin_at_the_second_try() -> None:
+            if next(begins) == 1:
+                raise place.lost_answer()
+            begin()
+
+        monkeypatch.setattr(database, "begin", begin_at_the_second_try)
+        monkeypatch.setattr(database, "_connect", lambda: (next(connects), connect())[1])
+        assert (await store_it(store, draft("u1", "two"))).message.seq == 2
+        assert (next(begins), next(connects)) == (3, 2)
+    assert store.counts.retries == 1
+
+
+@in_loop
 async def test_writes_wait_for_a_database_that_is_busy(place: Place) -> None:
     """While the database takes no writes they wait in the queue, then all are stored in order."""
     async with opened(place) as store:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import errno
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import zmq
 
@@ -25,6 +25,15 @@ def raw_socket(kind: zmq.SocketType) -> Iterator[zmq.SyncSocket]:
 def bind_anywhere(raw: zmq.SyncSocket) -> str:
     """Bind to a free port on loopback and return the endpoint."""
     return f"tcp://127.0.0.1:{raw.bind_to_random_port('tcp://127.0.0.1', *_PORTS)}"
+
+
+@contextlib.contextmanager
+def watching_losses(raw: zmq.SyncSocket) -> Iterator[Callable[[], bool]]:
+    """Tell, when called, whether a connection of a socket was lost."""
+    monitor = raw.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+    yield lambda: bool(monitor.poll(0))
+    raw.disable_monitor()
+    monitor.close()
 
 
 async def wait_for_subscription(publisher: zmq.SyncSocket, topic: bytes) -> None:

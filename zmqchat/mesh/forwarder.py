@@ -45,7 +45,7 @@ class Forwarder:
             raise
 
     def run(self) -> None:
-        """Forward frames until `stop`; what is queued then is sent for at most a second."""
+        """Forward frames until `stop`; what subscribers are owed then is sent within a second."""
         copying = threading.Thread(target=self._copy, name="forwarder")
         copying.start()
         failure = self._stops.get()

@@ -25,6 +25,7 @@ TURN_S = 0.0002  # between two tries to get the write lock
 PATIENCE_S = 2.0  # how long to try; the writer begins again after that, others give up
 READ_PATIENCE_S = 5  # how long a read waits, for instance while the file is being recovered
 MIGRATION_PATIENCE_S = 60.0
+OLDEST_SQLITE = (3, 33)  # the first one with UPDATE … FROM
 
 _PRAGMAS = {
     "synchronous": "FULL",  # a commit that was answered survives a power cut
@@ -91,6 +92,9 @@ class SqliteDialect:
 
     def prepare(self) -> None:
         """Switch the file to a write-ahead log, and see that it can be written."""
+        if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+            oldest = ".".join(map(str, OLDEST_SQLITE))
+            raise StartError(f"SQLite {sqlite3.sqlite_version}; expected {oldest} or later")
         database = FairDatabase(str(self.path), timeout=READ_PATIENCE_S, pragmas=_PRAGMAS)
         try:
             with database.connection_context():

@@ -151,9 +151,9 @@ class Writer:
     def _attempt(self, jobs: Sequence[Job], *, tried_before: bool) -> list[Answer]:
         batch = Batch(jobs)
         database = self.database
-        database.connect(reuse_if_open=True)
-        database.begin()
         try:
+            database.connect(reuse_if_open=True)
+            database.begin()
             self._now_ms = max(self._now_ms, self._clock())
             cursor = database.cursor()
             batch.write(cursor, self._dialect.statements, self._now_ms, tried_before=tried_before)
@@ -169,7 +169,7 @@ class Writer:
     def _roll_back(self) -> None:
         try:
             self.database.rollback()
-        except peewee.PeeweeException:  # the database did so itself, or the connection is gone
+        except peewee.PeeweeException:  # there is nothing to roll back, or no connection
             self._disconnect()
 
     def _disconnect(self) -> None:

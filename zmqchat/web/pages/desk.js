@@ -80,11 +80,11 @@ function show() {
   const online = [...presence.people.keys()].sort(collator.compare);
   if (chat.name === null && online.length > 0) select(online[0]);
   const all = roster.names;
-  onlineList.show(online.map(person), "Nobody is online.");
+  onlineList.show(online.map(person), presence.known ? "Nobody is online." : "");
   allList.show(all.map(person), "Nobody has written yet.");
   setText(byId("online-count", HTMLElement), String(online.length));
   setText(byId("all-count", HTMLElement), String(all.length));
-  setText(byId("online-total", HTMLElement), `${online.length} online`);
+  if (presence.known) setText(byId("online-total", HTMLElement), `${online.length} online`);
   const unread = roster.unreadCount;
   document.title = unread ? `(${unread}) ${title}` : title;
 }

@@ -12,6 +12,7 @@ import { Reading } from "./reading.js";
 export class Presence {
   /** Names by what is known of them: "online", or "unknown" where their node may be dead. */
   people = /** @type {Map<string, "online" | "unknown">} */ (new Map());
+  known = false; // whether a list was ever read
   #node = "";
   /** @type {number | null} the version of `people`, null while the list is read */
   #version = null;
@@ -63,6 +64,7 @@ export class Presence {
     const { names, listVersion } = await this.#readList(node);
     if (node !== this.#node) return; // the page moved on; another reading follows
     this.people = new Map(names.map((name) => [name, "online"]));
+    this.known = true;
     this.#version = listVersion;
     for (const change of this.#early) {
       if (change.listVersion > this.#version) this.#apply(change);
