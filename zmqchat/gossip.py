@@ -165,9 +165,12 @@ class Gossip:
 
     def _tell(self, diff: Diff) -> None:
         if self.roster.add(diff) and self._tell_timer is None:
-            self._tell_timer = self._loop.call_later(TELL_AFTER_S, self._tell_now)
+            self._tell_timer = self._loop.call_later(TELL_AFTER_S, self.tell_now)
 
-    def _tell_now(self) -> None:
-        self._tell_timer = None
+    def tell_now(self) -> None:
+        """Tell agents what was gathered, so that the list and its version stand for each other."""
+        if self._tell_timer is not None:
+            self._tell_timer.cancel()
+            self._tell_timer = None
         if (change := self.roster.take()) is not None:
             self._changed(change)

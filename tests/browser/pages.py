@@ -13,8 +13,6 @@ DESK = "super_admin"
 PHONE_WIDTH_PX = 390
 # What a browser says by itself about a node that is gone.
 OUTAGE = re.compile(r"net::ERR_|WebSocket connection to .* failed|status of 400")
-# A policy has no notation for the IPv6 loopback, and Chromium says so.
-NO_IPV6 = re.compile(r"invalid source: '\w+://\[::1\]")
 
 
 class ChatPage:
@@ -132,8 +130,6 @@ class Windows:
 
     def _on_console(self, message: ConsoleMessage) -> None:
         if message.type not in {"error", "warning"}:
-            return
-        if NO_IPV6.search(message.text):
             return
         if not (self._outage_expected and OUTAGE.search(message.text)):
             self.complaints.append(message.text)

@@ -63,7 +63,9 @@ class FairDatabase(peewee.SqliteDatabase):
             try:
                 super().begin("IMMEDIATE")
             except peewee.OperationalError as error:
-                if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > give_up_at:
+                # Also its kinds, as when another process recovers the write-ahead log.
+                busy = (_code(error) or 0) & 0xFF == sqlite3.SQLITE_BUSY
+                if not busy or time.monotonic() > give_up_at:
                     raise
             else:
                 return

@@ -63,6 +63,7 @@ class Online(AnswerHandler):
         after = self.get_query_argument("after", "")
         limit = self.limit(LIST_DEFAULT, LIST_MOST)
         gossip = self.services.gossip
+        gossip.tell_now()  # who is listed but leaves before being announced would never be closed
         online = gossip.presence.online
         names = heapq.nsmallest(limit + 1, (name for name in online if name > after))
         self.answer(

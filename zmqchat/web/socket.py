@@ -296,9 +296,8 @@ async def tell_presence(
     """Send OPEN or CLOSE to agents: a change to those of v1, whole lists to the others."""
     online = services.gossip.presence.online
     # Without a change the event says only where the list stands: a v1 client reads it over REST.
-    opened, closed = (change.opened, change.closed) if change else ([], [])
-    version = services.gossip.roster.version
-    event = PresenceChange(key, opened, closed, [], len(online), version)
+    change = change or Change([], [], services.gossip.roster.version)
+    event = PresenceChange(key, change.opened, change.closed, [], len(online), change.version)
     v1_event = text_frame(encode_presence_change(event))
     for session in sessions:
         if session.v1:
