@@ -15,7 +15,7 @@ import resource
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from typing import Any
 
 from tornado.httpserver import HTTPServer
@@ -31,6 +31,7 @@ from zmqchat.mesh.zeromq import DirectBus, ForwardedBus
 from zmqchat.peers import Peers
 from zmqchat.store.database import Store
 from zmqchat.store.ports import NodeRecord
+from zmqchat.tasks import Tasks
 from zmqchat.web.app import make_app
 from zmqchat.web.metrics import NodeCollector, make_registry
 from zmqchat.web.origins import Origins
@@ -113,12 +114,14 @@ class RunningNode:
         self._bus = bus
         self._sockets = Sockets()
         self._stopping = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
         self._delivery = Delivery(
             store, bus, config.support.account, now=loop.time, wall_ms=_wall_ms
         )
         self._gossip = Gossip(bus, rng=rng, changed=self._tell_agents, news=self._refresh_peers)
-        self._peers = Peers(store, bus, self._gossip.members, record, rng)
+        self._peers = Peers(
+            store, bus, self._gossip.members, record, [n.name for n in config.nodes], rng
+        )
         self._services = self._make_services()
         self._server = HTTPServer(
             make_app(self._services, self._sockets),
@@ -139,20 +142,18 @@ class RunningNode:
         self._bus.start(self)
         await self._peers.refresh()
         self._gossip.start()
-        self._spawn(self._peers.keep_fresh())
-        self._spawn(self._sockets.keep_pinging())
+        self._tasks.spawn(self._peers.keep_fresh())
+        self._tasks.spawn(self._sockets.keep_pinging())
         self._server.add_sockets(sockets)
 
     async def stop(self) -> None:
         """Finish what was begun, then fall silent."""
         self._stopping = True
         self._server.stop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.cancel()
         await self._delivery.close_all()
         await self._store.close()
-        self._sockets.close_all(CloseCode.SERVICE_RESTART)
+        await self._sockets.close_all(CloseCode.SERVICE_RESTART)
         self._gossip.stop()
         await self._server.close_all_connections()
 
@@ -172,7 +173,7 @@ class RunningNode:
         agents = list(self._delivery.sessions.agents)
         if agents:
             key = Key.OPEN if change.opened else Key.CLOSE
-            self._spawn(tell_presence(self._services, agents, key, change))
+            self._tasks.spawn(tell_presence(self._services, agents, key, change))
 
     def _refresh_peers(self) -> None:
         self._peers.refresh_soon()
@@ -200,11 +201,6 @@ class RunningNode:
             readiness=self._readiness,
             database=self._config.database,
         )
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
 
 def raise_file_limit() -> None:
