@@ -86,6 +86,7 @@ class Connection:
         while (text := await self._socket.read_message()) is not None:
             self.on_event(json.loads(text))
         self.close_code = self._socket.close_code
+        self._socket.close()
 
 
 class OriginalClient(Connection):

@@ -6,15 +6,14 @@ import asyncio
 import random
 from collections.abc import Callable
 
-from zmqchat.mesh.memory import MemoryNetwork
-from zmqchat.mesh.zeromq import DirectBus
-
 from tests.clients import until
 from zmqchat.core.members import Turn
 from zmqchat.core.roster import Change, Shown
 from zmqchat.core.sessions import Session
 from zmqchat.gossip import Gossip
 from zmqchat.mesh.bus import Bus, Peer
+from zmqchat.mesh.memory import MemoryNetwork
+from zmqchat.mesh.zeromq import DirectBus
 from zmqchat.wire.mesh import Chat, Codec, Control, Header
 
 USERS = 1500  # more than one frame holds
@@ -48,7 +47,13 @@ class Node:
     def open(self, number: int, user: str) -> Session:
         """Open a session."""
         session = Session(
-            number, user, agent=False, v1=True, wake=lambda: None, overflowed=lambda: None
+            number,
+            user,
+            agent=False,
+            v1=True,
+            wake=lambda: None,
+            drain=lambda: None,
+            overflowed=lambda: None,
         )
         self.gossip.open(session)
         return session

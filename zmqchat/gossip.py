@@ -21,12 +21,12 @@ from zmqchat.wire.mesh import Control, Header, SessionEntry
 log = logging.getLogger(__name__)
 
 _IN_WORDS: dict[Turn, tuple[int, str]] = {
-    Turn.CAME: (logging.INFO, "node %d is up"),
-    Turn.BACK: (logging.INFO, "node %d is back"),
-    Turn.SUSPECT: (logging.INFO, "node %d is silent; its users are unknown"),
-    Turn.DOWN: (logging.WARNING, "node %d is down"),
-    Turn.LEFT: (logging.INFO, "node %d left"),
-    Turn.FORGOTTEN: (logging.INFO, "node %d was down for long and is forgotten"),
+    Turn.CAME: (logging.INFO, "%s is up"),
+    Turn.BACK: (logging.INFO, "%s is back"),
+    Turn.SUSPECT: (logging.INFO, "%s is silent; its users are unknown"),
+    Turn.DOWN: (logging.WARNING, "%s is down"),
+    Turn.LEFT: (logging.INFO, "%s left"),
+    Turn.FORGOTTEN: (logging.INFO, "%s was down for long and is forgotten"),
 }
 
 
@@ -34,7 +34,8 @@ class Gossip:
     """Publishes this node's log of sessions, and merges those of its peers.
 
     ``node`` and ``incarnation`` are those of the bus' codec. ``changed`` is called with what
-    agents are to be told; ``news`` with each turn in another node's life.
+    agents are to be told; ``news`` with each turn in another node's life; ``name_of`` tells how a
+    node is called, for the log.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Gossip:
         rng: core.Rng,
         changed: Callable[[Change], None],
         news: Callable[[Turn, int], None],
+        name_of: Callable[[int], str] = "node {}".format,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._engine = core.Gossip(
@@ -54,7 +56,9 @@ class Gossip:
         self._bus = bus
         self._changed = changed
         self._news = news
+        self._name_of = name_of
         self._timer: asyncio.TimerHandle | None = None
+        self._wake_at = 0.0
         self._stopped = False
 
     @property
@@ -125,14 +129,19 @@ class Gossip:
                     self._changed(change)
                 case core.News(turn, node):
                     level, words = _IN_WORDS[turn]
-                    log.log(level, words, node)
+                    log.log(level, words, self._name_of(node))
                     self._news(turn, node)
         self._arm()
+
+    def tell_now(self) -> None:
+        """Tell agents what was gathered, so that the list and its version stand for each other."""
+        self._carry_out(self._engine.tell(self._loop.time()))
 
     def _arm(self) -> None:
         wake_at = self._engine.next_wakeup
         if self._timer is not None:
-            if self._timer.when() <= wake_at:
+            if self._wake_at <= wake_at:
                 return
             self._timer.cancel()
+        self._wake_at = wake_at
         self._timer = self._loop.call_at(wake_at, self._wake)

@@ -15,7 +15,7 @@ import resource
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from typing import Any
 
 from tornado.httpserver import HTTPServer
@@ -32,6 +32,7 @@ from zmqchat.mesh.zeromq import DirectBus, ForwardedBus
 from zmqchat.peers import Peers
 from zmqchat.store.database import Store
 from zmqchat.store.ports import NodeRecord
+from zmqchat.tasks import Tasks
 from zmqchat.web.app import make_app
 from zmqchat.web.metrics import NodeCollector, make_registry
 from zmqchat.web.origins import Origins
@@ -39,6 +40,11 @@ from zmqchat.web.services import Services
 from zmqchat.web.socket import Sockets, tell_presence
 from zmqchat.wire.client import Key
 from zmqchat.wire.mesh import Chat, Codec, Control, Header
+
+try:
+    import uvloop
+except ImportError:  # it is not made for every platform
+    uvloop = None  # type: ignore[assignment]
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +82,7 @@ async def running(config: Config, node: Node) -> AsyncIterator[RunningNode]:
         sockets = _listen(node)
         for listener in sockets:
             stack.callback(listener.close)
-        store = await Store.open(config.database)
+        store = await asyncio.to_thread(Store.open, config.database, asyncio.get_running_loop())
         stack.push_async_callback(store.close)
         port = sockets[0].getsockname()[1]
         record = await store.register(
@@ -109,7 +115,7 @@ class RunningNode:
         self._bus = bus
         self._sockets = Sockets()
         self._stopping = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
         self._delivery = Delivery(
             store, bus, config.support.account, now=loop.time, wall_ms=_wall_ms
         )
@@ -120,8 +126,11 @@ class RunningNode:
             rng=rng,
             changed=self._tell_agents,
             news=self._on_news,
+            name_of=self._name_of,
         )
-        self._peers = Peers(store, bus, self._gossip.members, record, rng)
+        self._peers = Peers(
+            store, bus, self._gossip.members, record, [n.name for n in config.nodes], rng
+        )
         self._services = self._make_services()
         self._server = HTTPServer(
             make_app(self._services, self._sockets),
@@ -142,21 +151,19 @@ class RunningNode:
         self._bus.start(self)
         await self._peers.refresh()
         self._gossip.start()
-        self._spawn(self._peers.keep_fresh())
-        self._spawn(self._sockets.keep_pinging())
+        self._tasks.spawn(self._peers.keep_fresh())
+        self._tasks.spawn(self._sockets.keep_pinging())
         self._server.add_sockets(sockets)
 
     async def stop(self) -> None:
         """Finish what was begun, then fall silent."""
         self._stopping = True
         self._server.stop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._store.flush()
-        self._sockets.close_all(CloseCode.SERVICE_RESTART)
-        self._gossip.stop()
+        await self._tasks.cancel()
         await self._delivery.close_all()
+        await self._store.close()
+        await self._sockets.close_all(CloseCode.SERVICE_RESTART)
+        self._gossip.stop()
         await self._server.close_all_connections()
 
     # What the bus carries.
@@ -175,7 +182,10 @@ class RunningNode:
         agents = list(self._delivery.sessions.agents)
         if agents:
             key = Key.OPEN if change.opened else Key.CLOSE
-            self._spawn(tell_presence(self._services, agents, key, change))
+            self._tasks.spawn(tell_presence(self._services, agents, key, change))
+
+    def _name_of(self, number: int) -> str:
+        return self._peers.name_of(number)
 
     def _on_news(self, turn: Turn, node: int) -> None:  # noqa: ARG002 - whoever it is about
         if turn is Turn.CAME:
@@ -184,7 +194,6 @@ class RunningNode:
     def _readiness(self) -> dict[str, str | None]:
         return {
             "node": "it stops" if self._stopping else None,
-            "schema": self._store.schema_problem,
         }
 
     def _make_services(self) -> Services:
@@ -205,11 +214,6 @@ class RunningNode:
             readiness=self._readiness,
             database=self._config.database,
         )
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
 
 def raise_file_limit() -> None:
@@ -236,11 +240,7 @@ def _make_bus(config: Config, node: Node, codec: Codec) -> Bus:
 
 def _loop_factory() -> Any:
     """Use uvloop where it is installed: it saves a fifth of the time of small messages."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
+    return None if uvloop is None else uvloop.new_event_loop
 
 
 def _wall_ms() -> int:

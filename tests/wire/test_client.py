@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
@@ -36,7 +37,10 @@ def refused(text: str | bytes) -> Refused:
 
 def test_a_bare_message_of_the_original_client() -> None:
     """Exactly what the original page sends needs nothing else."""
-    text = '{"msg":"hi","sender":"u1","receiver":"super_admin","createTime":"2023-05-16T08:00:00.000Z"}'
+    text = (
+        '{"msg":"hi","sender":"u1","receiver":"super_admin",'
+        '"createTime":"2023-05-16T08:00:00.000Z"}'
+    )
     assert decode_event(text) == Send("hi", "u1", "super_admin", None)
 
 
@@ -111,10 +115,8 @@ def test_an_error_names_the_message_it_is_about() -> None:
 @given(st.binary(max_size=200))
 def test_any_bytes_are_decoded_or_refused(payload: bytes) -> None:
     """Nothing a client sends raises anything else."""
-    try:
+    with contextlib.suppress(Refused):
         decode_event(payload)
-    except Refused as error:
-        assert error.text
 
 
 json_values = st.sampled_from(
@@ -132,23 +134,14 @@ json_values = st.sampled_from(
 )
 def test_any_object_is_decoded_or_refused(event: dict[str, Any]) -> None:
     """The same for well-formed JSON with any values in the fields."""
-    try:
-        decoded = decode_event(json.dumps(event))
-    except Refused as error:
-        assert error.text
-    else:
-        assert isinstance(decoded, Send | MarkRead | Ping)
+    with contextlib.suppress(Refused):
+        assert isinstance(decode_event(json.dumps(event)), Send | MarkRead | Ping)
 
 
 @given(st.text(min_size=1, max_size=300).filter(lambda text: not text.isspace()))
 def test_text_survives(text: str) -> None:
     """What a client writes is what is read, character by character."""
-    try:
-        sent = decode_event(json.dumps({**BARE, "msg": text}))
-    except Refused as error:  # half of a surrogate pair is no text
-        assert error.code is ErrorCode.BAD_JSON
-        assert any(0xD800 <= ord(character) <= 0xDFFF for character in text)
-        return
+    sent = decode_event(json.dumps({**BARE, "msg": text}))
     assert isinstance(sent, Send)
     message = Message("0" * 16, 1, "u1", "u1", "d", None, sent.msg, iso_time(0), None, "text")
     assert json.loads(encode_message(message))["data"]["msg"] == text

@@ -295,10 +295,19 @@ class Gossip:
         self._expire(now)
         self._take_events(now)
         if now >= self._tell_at:
-            self._tell_at = math.inf
-            if (change := self.roster.take()) is not None:
-                self._effects.append(Tell(change))
+            self._tell_gathered()
         return self._finish(now)
+
+    def tell(self, now: float) -> Sequence[Effect]:
+        """Tell agents now what was gathered for them."""
+        self._take_events(now)
+        self._tell_gathered()
+        return self._finish(now)
+
+    def _tell_gathered(self) -> None:
+        self._tell_at = math.inf
+        if (change := self.roster.take()) is not None:
+            self._effects.append(Tell(change))
 
     def _guard_against_pause(self, now: float) -> None:
         lost_s = now - self.next_wakeup

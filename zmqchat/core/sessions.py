@@ -7,7 +7,7 @@ Invariant: a session stands in exactly one place, with the agents or with its cu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 
 from zmqchat.core.outbox import Outbox
 
@@ -15,11 +15,12 @@ from zmqchat.core.outbox import Outbox
 class Session:
     """One WebSocket of one user on this node.
 
-    ``wake`` is called when the outbox gets its first event, ``overflowed`` when it was full:
-    the client reads too slowly and has to go.
+    ``wake`` is called when the outbox gets its first event. When an event does not fit, ``drain``
+    is to write what waits if the client takes it; if it still does not fit the client reads too
+    slowly and has to go: ``overflowed``.
     """
 
-    __slots__ = ("agent", "number", "outbox", "overflowed", "user", "v1", "wake")
+    __slots__ = ("agent", "drain", "number", "outbox", "overflowed", "user", "v1", "wake")
 
     def __init__(
         self,
@@ -29,6 +30,7 @@ class Session:
         agent: bool,
         v1: bool,
         wake: Callable[[], None],
+        drain: Callable[[], None],
         overflowed: Callable[[], None],
     ) -> None:
         self.number = number  # counts up on this node
@@ -37,14 +39,18 @@ class Session:
         self.v1 = v1  # asked for zmqchat.v1
         self.outbox = Outbox()
         self.wake = wake
+        self.drain = drain
         self.overflowed = overflowed
 
     def push(self, event: bytes) -> None:
         """Queue an encoded event for this session alone."""
         outbox = self.outbox
         if not outbox.push(event):
-            self.overflowed()
-        elif len(outbox) == 1:
+            self.drain()
+            if not outbox.push(event):
+                self.overflowed()
+                return
+        if len(outbox) == 1:
             self.wake()
 
 
@@ -58,11 +64,6 @@ class Sessions:
 
     def __len__(self) -> int:
         return self._count
-
-    def __iter__(self) -> Iterator[Session]:
-        yield from self._agents
-        for sessions in self._customers.values():
-            yield from sessions
 
     @property
     def agents(self) -> Collection[Session]:
@@ -89,12 +90,10 @@ class Sessions:
         """Whether anybody here wants a conversation's events."""
         return bool(self._agents) or conversation in self._customers
 
-    def deliver(self, conversation: str, event: bytes, *, desk_only: bool = False) -> int:
+    def deliver(self, conversation: str, event: bytes) -> int:
         """Push an encoded event to everybody it is for; return to how many."""
         # Copies, because a session that overflows is removed from the list while it is walked.
-        receivers = list(self._agents)
-        if not desk_only:
-            receivers.extend(self._customers.get(conversation, ()))
+        receivers = [*self._agents, *self._customers.get(conversation, ())]
         for session in receivers:
             session.push(event)
         return len(receivers)

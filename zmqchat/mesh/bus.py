@@ -53,8 +53,8 @@ class BusCounts:
         self.sent = 0
         self.received = 0
         self.dropped: collections.Counter[str] = collections.Counter()  # by reason
-        self.broken_links = 0  # links that the library gave up on, or that a peer broke
-        self.repaired_links = 0
+        self.broken_links = 0  # links given up for good by the library, as after a frame too large
+        self.repaired_links = 0  # of those, connected again
 
 
 class Bus(Protocol):

@@ -127,6 +127,9 @@ class Directory(Protocol):
     async def register(self, name: str, *, http: str, url: str, mesh: str) -> NodeRecord:
         """Begin a new life of a node: its incarnation is higher than every one before."""
 
+    async def announce(self, number: int, *, mesh: str) -> None:
+        """Tell where peers reach a registered node, once its endpoint is bound."""
+
     async def nodes(self) -> list[NodeRecord]:
         """All nodes that ever registered."""
 
@@ -136,5 +139,5 @@ class Directory(Protocol):
     async def conversations(self, *, before: str | None, limit: int) -> list[ConversationHead]:
         """Conversations by their last change, newest first; ``before`` is a row's cursor."""
 
-    async def ping(self) -> None:
-        """Ask the database for a sign of life; raise `StoreUnavailable` if it gives none."""
+    async def problems(self) -> dict[str, str | None]:
+        """Tell what is checked of the database, and what is wrong with it (None: nothing)."""

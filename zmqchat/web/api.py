@@ -9,11 +9,12 @@ from urllib.parse import quote
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from zmqchat.core.roster import Shown
-from zmqchat.errors import ErrorCode, Refused, StoreUnavailable
+from zmqchat.errors import ErrorCode, Refused
 from zmqchat.web.answers import AnswerHandler, checked_user
 
 HISTORY_DEFAULT, HISTORY_MOST = 200, 500
 LIST_DEFAULT, LIST_MOST = 200, 1000
+USERS_MOST = 10_000
 MAX_SEQ = 2**63 - 1
 DATABASE_TIMEOUT_S = 2.0
 
@@ -52,8 +53,8 @@ class UserList(AnswerHandler):
     """``/chatMsg/getUserList``: names of the customers who have written, the newest first."""
 
     async def get(self) -> None:
-        """Answer with all of them, as the original does."""
-        self.answer(await self.services.directory.customers(0))
+        """Answer with all of them, as the original does, up to a number it never had in mind."""
+        self.answer(await self.services.directory.customers(USERS_MOST))
 
 
 class Online(AnswerHandler):
@@ -67,6 +68,7 @@ class Online(AnswerHandler):
         after = self.get_query_argument("after", "")
         limit = self.limit(LIST_DEFAULT, LIST_MOST)
         gossip = self.services.gossip
+        gossip.tell_now()  # who is listed but leaves before being announced would never be closed
         online = gossip.roster.users
         names = heapq.nsmallest(limit + 1, (name for name in online if name > after))
         self.answer(
@@ -104,7 +106,7 @@ class Ready(AnswerHandler):
     async def get(self) -> None:
         """Answer 200, or 503 with what is wrong."""
         services = self.services
-        checks = {**services.readiness(), "database": await self._database_problem()}
+        checks = {**services.readiness(), **await self._database_problems()}
         details = {
             "node": services.peers.own.name,
             "database": services.database,
@@ -116,15 +118,12 @@ class Ready(AnswerHandler):
         else:
             self.answer(details)
 
-    async def _database_problem(self) -> str | None:
+    async def _database_problems(self) -> dict[str, str | None]:
         try:
             async with asyncio.timeout(DATABASE_TIMEOUT_S):
-                await self.services.directory.ping()
-        except StoreUnavailable as error:
-            return str(error)
+                return await self.services.directory.problems()
         except TimeoutError:
-            return f"no answer within {DATABASE_TIMEOUT_S:g} s"
-        return None
+            return {"database": f"no answer within {DATABASE_TIMEOUT_S:g} s"}
 
 
 class Metrics(AnswerHandler):

@@ -25,6 +25,9 @@ DISCARD_S = 1.0  # how long a refused client may take to see why
 class TextHandler(Protocol):
     """Who takes what a client says."""
 
+    async def prepare_session(self) -> bool:
+        """Get ready before the handshake is answered; False if that was refused instead."""
+
     def on_text(self, payload: bytes) -> None:
         """Take one text message, valid UTF-8."""
 
@@ -39,6 +42,11 @@ class BatchedWebSocket(WebSocketProtocol13):
         super().__init__(handler, False, _WebSocketParams(max_message_size=max_bytes))
         self._receiver = receiver
         self._reader = FrameReader(_websocket_mask, max_bytes)
+
+    async def accept_connection(self, handler: WebSocketHandler) -> None:
+        """Answer the handshake once the session is ready, and serve until the connection ends."""
+        if await self._receiver.prepare_session():
+            await super().accept_connection(handler)
 
     async def _receive_frame_loop(self) -> None:
         stream = self.stream

@@ -44,6 +44,10 @@ class Origins:
         return any(origin in aliases_of(url) for url in self._node_urls())
 
     def connect_sources(self) -> list[str]:
-        """Return what a page may connect to: every node, by HTTP and by WebSocket."""
-        http = [origin for url in self._node_urls() for origin in aliases_of(url)]
+        """Return what a page may connect to: every node, by HTTP and by WebSocket.
+
+        Browsers take no IPv6 addresses there, and complain of each.
+        """
+        origins = [origin for url in self._node_urls() for origin in aliases_of(url)]
+        http = [origin for origin in origins if "[" not in origin]
         return [*http, *(origin.replace("http", "ws", 1) for origin in http)]

@@ -7,6 +7,8 @@ breaks the WebSocket protocol itself closes it.
 from __future__ import annotations
 
 import asyncio
+import collections
+import contextlib
 import logging
 import time
 from collections.abc import Sequence
@@ -18,7 +20,14 @@ from tornado.websocket import WebSocketHandler, WebSocketProtocol
 
 from zmqchat.core.roster import Change
 from zmqchat.core.sessions import Session
-from zmqchat.errors import CLOSE_MEANINGS, CloseCode, Refused, StoreUnavailable
+from zmqchat.errors import (
+    CLOSE_MEANINGS,
+    ERRORS,
+    CloseCode,
+    ErrorCode,
+    Refused,
+    StoreUnavailable,
+)
 from zmqchat.names import name_problem
 from zmqchat.web.batched import BatchedWebSocket
 from zmqchat.web.services import Services
@@ -45,6 +54,7 @@ PAGE_PING_MS = 10_000  # how often a page is asked to send PING
 RFC_PING_S = 30.0  # how often silent clients are pinged
 MAX_MISSED_PONGS = 2
 LIST_LIMIT = 1000  # names in the lists of the original's clients
+CLOSING_S = 1.0  # how long clients may take to end their side when the node stops
 MAX_REASON_BYTES = 123  # a control frame has 125 bytes, and the code takes two
 NO_CLOSE_FRAME = 1006  # what browsers report when a connection ends without one
 PING_FRAME = text_frame(encode_ping())
@@ -57,7 +67,8 @@ class Sockets:
         self._open: dict[int, ChatSocket] = {}
         self._dirty: list[ChatSocket] = []
         self._numbers = 0
-        self.closes: dict[int, int] = {}  # how many by close code
+        self._emptied: asyncio.Event | None = None  # waited for when the node stops
+        self.closes: collections.Counter[str] = collections.Counter()  # by close code
 
     def next_number(self) -> int:
         """Give a session its number."""
@@ -68,9 +79,17 @@ class Sockets:
         """Note an open socket."""
         self._open[number] = socket
 
-    def remove(self, number: int) -> None:
-        """Note a closed one."""
-        self._open.pop(number, None)
+    def remove(self, number: int) -> bool:
+        """Note a closed one; False if it never was open."""
+        was_open = self._open.pop(number, None) is not None
+        if self._emptied is not None and not self._open:
+            self._emptied.set()
+        return was_open
+
+    def closed(self, code: int) -> None:
+        """Count a close; what clients make up themselves is counted together."""
+        known = code in CLOSE_MEANINGS or 1000 <= code < 1016
+        self.closes[str(code) if known else "other"] += 1
 
     def wake(self, socket: ChatSocket) -> None:
         """Write a socket's outbox when everything of this wake-up has been put into it."""
@@ -90,11 +109,16 @@ class Sockets:
             for socket in list(self._open.values()):
                 socket.check_alive()
 
-    def close_all(self, code: CloseCode) -> None:
-        """Write what waits and close every socket."""
+    async def close_all(self, code: CloseCode) -> None:
+        """Write what waits, close every socket, and give the clients a moment to take it."""
         self._flush()
         for socket in list(self._open.values()):
-            socket.end(code)
+            socket.end_when_written(code)
+        if self._open:
+            self._emptied = asyncio.Event()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSING_S):
+                    await self._emptied.wait()
 
     def __len__(self) -> int:
         return len(self._open)
@@ -114,11 +138,13 @@ class ChatSocket(WebSocketHandler):
         super().__init__(application, request)
         self._services = services
         self._sockets = sockets
+        self._user = ""
         self._session: Session | None = None
         self._writing = False
         self._heard = True
         self._missed_pongs = 0
         self._ended_with: CloseCode | None = None
+        self._end_after_writing: CloseCode | None = None
 
     # The handshake.
 
@@ -136,29 +162,61 @@ class ChatSocket(WebSocketHandler):
         """Let pages of all nodes and of the allowed origins in."""
         return self._services.origins.allows(origin)
 
-    async def open(self, user: str) -> None:
-        """Begin the session: greet it, and tell the cluster."""
-        self.set_nodelay(True)
-        if (problem := name_problem(user)) is not None:
-            self.end(CloseCode.PROTOCOL, problem)
+    async def get(self, user: str) -> None:
+        """Shake hands, and serve until the connection ends."""
+        origin = self.request.headers.get("Origin")
+        if origin is not None and not self.check_origin(origin):
+            self.set_status(ERRORS[ErrorCode.FORBIDDEN].status)
+            self.finish(f"pages of {origin[:200]!r} may not use this server")
             return
-        services = self._services
+        self._user = user
+        try:
+            await super().get(user)
+        finally:
+            self._leave()
+
+    async def prepare_session(self) -> bool:
+        """Follow the user's conversation before the client learns that it is connected."""
+        if name_problem(self._user) is not None:
+            return True  # `open` says what is wrong, by a close code that pages can read
         session = Session(
             self._sockets.next_number(),
-            user,
-            agent=user == services.desk,
-            v1=self.selected_subprotocol == PROTOCOL_V1,
+            self._user,
+            agent=self._user == self._services.desk,
+            v1=self._offers_v1(),
             wake=self._wake,
+            drain=self.write_outbox,
             overflowed=self._overflowed,
         )
-        self._session = session
-        self._sockets.add(session.number, self)
         if session.v1:
             session.push(self._welcome(session))
-        services.delivery.open(session)
-        services.gossip.open(session)
+        try:
+            await self._services.delivery.open(session)
+        except StoreUnavailable as error:
+            log.warning("%s cannot connect: %s", session.user, error)
+            self.set_status(ERRORS[ErrorCode.UNAVAILABLE].status)
+            self.finish(str(error))
+            return False
+        self._session = session
+        return True
+
+    def _offers_v1(self) -> bool:
+        offered = self.request.headers.get("Sec-WebSocket-Protocol", "").split(",")
+        return self.select_subprotocol([name.strip() for name in offered]) == PROTOCOL_V1
+
+    async def open(self, user: str) -> None:
+        """Begin to talk, and tell the cluster."""
+        session = self._session
+        if session is None:
+            self.end(CloseCode.PROTOCOL, name_problem(user))
+            return
+        self.set_nodelay(True)
+        self._sockets.add(session.number, self)
+        self._services.gossip.open(session)
+        self._wake()
         if session.agent:
-            await tell_presence(services, [session], Key.OPEN, None)
+            self._services.gossip.tell_now()  # what it is told next follows from this list
+            await tell_presence(self._services, [session], Key.OPEN, None)
 
     def _welcome(self, session: Session) -> bytes:
         peers = self._services.peers
@@ -237,6 +295,8 @@ class ChatSocket(WebSocketHandler):
         self._writing = False
         if not future.cancelled() and future.exception() is None:
             self.write_outbox()
+            if self._end_after_writing is not None and not self._writing:
+                self.end(self._end_after_writing)
 
     def _overflowed(self) -> None:
         self._leave()
@@ -250,19 +310,26 @@ class ChatSocket(WebSocketHandler):
         text = (reason or CLOSE_MEANINGS[code]).encode()[:MAX_REASON_BYTES]
         self.close(code, text.decode(errors="ignore"))
 
+    def end_when_written(self, code: CloseCode) -> None:
+        """Close once the client has taken what waits for it."""
+        if self._writing:
+            self._end_after_writing = code
+        else:
+            self.end(code)
+
     def on_close(self) -> None:
         """End the session."""
         code = self._ended_with or self.close_code or NO_CLOSE_FRAME
-        self._sockets.closes[code] = self._sockets.closes.get(code, 0) + 1
+        self._sockets.closed(code)
         self._leave()
 
     def _leave(self) -> None:
         session, self._session = self._session, None
         if session is None:
             return
-        self._sockets.remove(session.number)
         self._services.delivery.close(session)
-        self._services.gossip.close(session)
+        if self._sockets.remove(session.number):  # it had begun to talk
+            self._services.gossip.close(session)
 
 
 async def tell_presence(

@@ -1,0 +1,70 @@
+"""A forwarder: passes frames on from all publishers to all subscribers, and knows no chat.
+
+Nodes publish to its XSUB and subscribe at its XPUB; subscriptions travel the other way, so that
+a publisher sends only what somebody wants. What passes is not looked at: nodes count and drop
+what they cannot read. Frames over MAXMSGSIZE end the connection of their sender.
+
+The copying is libzmq's own proxy, in a thread of its own: it knows one way to stop, the end of
+its context, and that waits until both sockets are closed.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+
+import zmq
+
+from zmqchat.errors import StartError
+from zmqchat.mesh.sockets import bind, open_socket
+
+
+class Forwarder:
+    """One XSUB and one XPUB: `bind`, `run` until `stop`. A forwarder runs once.
+
+    ``xsub`` and ``xpub`` are ``tcp://host:port``; a port 0 takes a free one, and after `bind`
+    the attributes tell the real endpoints.
+    """
+
+    def __init__(self, xsub: str, xpub: str) -> None:
+        self.xsub = xsub
+        self.xpub = xpub
+        # Unlike an Event, this may be filled by a signal handler while its thread waits here.
+        self._stops: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+
+    def bind(self) -> None:
+        """Take both endpoints; raise `StartError`, and release all, if one cannot be had."""
+        self._context: zmq.SyncContext = zmq.Context()
+        self._inward = open_socket(self._context, zmq.XSUB)
+        self._outward = open_socket(self._context, zmq.XPUB)
+        try:
+            self.xsub = bind(self._inward, self.xsub)
+            self.xpub = bind(self._outward, self.xpub)
+        except StartError:
+            self._context.destroy(linger=0)
+            raise
+
+    def run(self) -> None:
+        """Forward frames until `stop`; what subscribers are owed then is sent within a second."""
+        copying = threading.Thread(target=self._copy, name="forwarder")
+        copying.start()
+        failure = self._stops.get()
+        self._context.term()
+        copying.join()
+        if failure is not None:
+            raise failure
+
+    def stop(self) -> None:
+        """End `run`, now or as soon as it begins; for signal handlers and other threads."""
+        self._stops.put(None)
+
+    def _copy(self) -> None:
+        try:
+            zmq.proxy(self._inward, self._outward)
+        except zmq.ContextTerminated:
+            pass
+        except zmq.ZMQError as error:
+            self._stops.put(error)
+        finally:
+            self._inward.close()
+            self._outward.close()

@@ -1,0 +1,163 @@
+"""The bus over ZeroMQ: every node connected to every other, or all through forwarders.
+
+Raw sockets that never wait, read by the event loop. Control frames and chat frames have a SUB
+each, and so a connection and a queue each at both ends: a burst of chat neither drops nor delays
+a beat. To send, one PUB is enough where peers connect to us, since it keeps a queue for each
+connection; towards a forwarder we are the one who connects, so there are two.
+
+A PUB is never read. It learns of new subscribers at its next send, before the frame goes out.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+import zmq
+
+from zmqchat.errors import StartError
+from zmqchat.mesh.bus import BusCounts, Peer, Sink
+from zmqchat.mesh.drain import Drain
+from zmqchat.mesh.inlet import CHAT_TOPICS, Inlet, control_topics
+from zmqchat.mesh.links import Links
+from zmqchat.mesh.sockets import LINGER_MS, bind, open_socket
+from zmqchat.wire.mesh import Chat, Codec, Control, SyncRequest
+
+
+class _ZeroMqBus:
+    """What both topologies share: two SUBs that are read, and publishing through given PUBs."""
+
+    def __init__(self, codec: Codec) -> None:
+        self.counts = BusCounts()
+        self._codec = codec
+        self._context: zmq.SyncContext = zmq.Context()
+        self._inlet = Inlet(codec, self.counts)
+        self._drains: list[Drain[bytes]] = []
+        self._links: list[Links] = []
+        self._ears = (self._listen(control_topics(codec.node)), self._listen(CHAT_TOPICS))
+
+    @property
+    def chat_oseq(self) -> int:
+        """The number of the newest chat frame published."""
+        return self._codec.chat_oseq
+
+    def start(self, sink: Sink) -> None:
+        """Begin to receive, in the running loop."""
+        self._inlet.open(sink)
+        for links in self._links:
+            links.start()
+        for drain in self._drains:
+            drain.start()
+
+    def publish_chat(self, chat: Chat) -> None:
+        """Send an event of a conversation to every node that hears this one."""
+        # DONTWAIT for form's sake: a PUB drops what a queue cannot hold, and never waits.
+        self._send_chat(self._codec.encode_chat(chat), zmq.DONTWAIT)
+        self.counts.sent += 1
+
+    def publish_control(self, control: Control, to_node: int | None = None) -> None:
+        """Send a control frame to every node, or to one alone."""
+        self._send_control(self._codec.encode_control(control, to_node), zmq.DONTWAIT)
+        self.counts.sent += 1
+
+    def close(self) -> None:
+        """Send what is still queued for at most a second, then release every socket."""
+        if not self._context.closed:
+            self._release()
+
+    def _release(self, linger_ms: int | None = None) -> None:
+        for drain in self._drains:
+            drain.stop()
+        for links in self._links:
+            links.close()
+        self._context.destroy(linger_ms)
+
+    def _publish_through(self, *, control: zmq.SyncSocket, chat: zmq.SyncSocket) -> None:
+        self._send_control = control.send
+        self._send_chat = chat.send
+
+    def _listen(self, topics: Iterable[bytes]) -> Links:
+        socket = open_socket(self._context, zmq.SUB)
+        for topic in topics:
+            socket.setsockopt(zmq.SUBSCRIBE, topic)
+        drain = Drain(socket, functools.partial(socket.recv, zmq.DONTWAIT), self._inlet.take)
+        self._drains.append(drain)
+        return self._watch(socket, drain.schedule)
+
+    def _watch(self, socket: zmq.SyncSocket, touched: Callable[[], None]) -> Links:
+        links = Links(socket, self.counts, touched)
+        self._links.append(links)
+        return links
+
+
+class DirectBus(_ZeroMqBus):
+    """Every node connects to every other; peers reach this one at ``endpoint``.
+
+    Raises `StartError` if ``mesh``, as ``tcp://host:port``, cannot be bound; port 0 takes a free
+    one.
+    """
+
+    def __init__(self, codec: Codec, mesh: str) -> None:
+        super().__init__(codec)
+        publisher = open_socket(self._context, zmq.PUB)
+        self._publish_through(control=publisher, chat=publisher)
+        try:
+            self.endpoint = bind(publisher, mesh)
+        except StartError:
+            self.close()
+            raise
+
+    def follow(self, peers: Iterable[Peer]) -> None:
+        """Be connected to exactly these peers; who has no endpoint yet is left out."""
+        own = self._codec.node
+        endpoints = {peer.mesh for peer in peers if peer.mesh and peer.node != own}
+        for ear in self._ears:
+            ear.follow(endpoints)
+
+
+class ForwardedBus(_ZeroMqBus):
+    """Every node connects to every forwarder, given as pairs of ``(xsub, xpub)`` endpoints."""
+
+    endpoint = ""  # peers need not reach this node
+
+    def __init__(self, codec: Codec, forwarders: Sequence[tuple[str, str]]) -> None:
+        super().__init__(codec)
+        self._forwarders = len(forwarders)
+        for ear in self._ears:
+            ear.follow(xpub for _, xpub in forwarders)
+        control, chat = (open_socket(self._context, zmq.PUB) for _ in range(2))
+        for publisher in (control, chat):
+            self._watch(publisher, _never_read).follow(xsub for xsub, _ in forwarders)
+        self._publish_through(control=control, chat=chat)
+
+    def follow(self, peers: Iterable[Peer]) -> None:
+        """Change nothing: the forwarders bring the frames of all."""
+
+    def close(self) -> None:
+        """Wait up to a second until every forwarder has read everything, then release all.
+
+        That frames have left this process is not enough here. When our SUBs go, a forwarder
+        unsubscribes our topic at all publishers; a connection of ours that is closed already
+        answers with a reset, and what the forwarder had not read of it yet is lost.
+        """
+        if not self._context.closed:
+            self._await_echoes()
+            self._release(linger_ms=0)
+
+    def _await_echoes(self) -> None:
+        """Send a last frame to this node itself down each way, and see them come back."""
+        echo = self._codec.encode_control(SyncRequest(self._codec.incarnation, 0), self._codec.node)
+        for send in (self._send_control, self._send_chat):
+            send(echo, zmq.DONTWAIT)
+        missing = 2 * self._forwarders
+        socket = self._ears[0].socket
+        end = time.monotonic() + LINGER_MS / 1000
+        while (
+            missing and (left_s := end - time.monotonic()) > 0 and socket.poll(int(left_s * 1000))
+        ):
+            missing -= socket.recv(zmq.DONTWAIT) == echo
+
+
+def _never_read() -> None:
+    """A PUB is not read, so there is nothing to repeat after a call on it."""

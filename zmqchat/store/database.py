@@ -1,0 +1,161 @@
+"""The whole store of a node: opens the database, and is both of the store's ports.
+
+The order of calls is `Store.open`, `register`, then everything else, `close` last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import time
+from collections.abc import Callable
+from typing import Any
+
+from zmqchat.errors import StoreUnavailable
+from zmqchat.store import migrate, registry
+from zmqchat.store.counts import StoreCounts
+from zmqchat.store.dialect import Dialect, dialect_of
+from zmqchat.store.directory import DirectoryReads
+from zmqchat.store.history import History
+from zmqchat.store.ids import MessageIds
+from zmqchat.store.migrate import SchemaState
+from zmqchat.store.ports import ConversationHead, Draft, NodeRecord, Outcome, Page, Side
+from zmqchat.store.readers import Readers
+from zmqchat.store.writer import Writer
+from zmqchat.wire.client import Message
+
+MAX_QUEUED_JOBS = 20_000
+MAX_QUEUED_BYTES = 32 * 1024 * 1024
+CLOSE_DEADLINE_S = 4.0  # a supervisor that waits ten seconds need not kill
+
+
+def unix_ms() -> int:
+    """Tell the time in milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+class Store:
+    """Messages and directory in one database; see `ports.Messages` and `ports.Directory`."""
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        clock: Callable[[], int] = unix_ms,
+        max_queued_jobs: int = MAX_QUEUED_JOBS,
+        max_queued_bytes: int = MAX_QUEUED_BYTES,
+    ) -> None:
+        self.where = dialect.where  # the database in words, without its password
+        self._clock = clock
+        self._readers = Readers(dialect.database(for_writing=False), dialect.errors)
+        self._history = History(self._readers)
+        self._directory = DirectoryReads(self._readers)
+        self._writer = Writer(
+            dialect, loop, clock=clock, max_jobs=max_queued_jobs, max_bytes=max_queued_bytes
+        )
+
+    @classmethod
+    def open(cls, url: str, loop: asyncio.AbstractEventLoop, **options: Any) -> Store:
+        """Bring the tables of a database up to date and open it; blocks while scripts run.
+
+        ``options`` are those of the class. Raises `StartError` in one line that names the
+        database and what is wrong with it.
+        """
+        dialect = dialect_of(url)
+        migrate.migrate(dialect)
+        return cls(dialect, loop, **options)
+
+    @property
+    def counts(self) -> StoreCounts:
+        """What the store has counted."""
+        return self._writer.counts
+
+    async def close(self, deadline_s: float = CLOSE_DEADLINE_S) -> None:
+        """Finish the writes that wait, give them their answers, and let go of the database.
+
+        What is not written by the deadline is refused as busy.
+        """
+        await asyncio.to_thread(self._close, deadline_s)
+
+    def _close(self, deadline_s: float) -> None:
+        self._writer.close(deadline_s)
+        self._readers.close()
+
+    async def problems(self) -> dict[str, str | None]:
+        """Look whether the database can be read, fits this program, and takes writes."""
+        try:
+            state = await self._readers.run(
+                functools.partial(migrate.schema_state, self._readers.database)
+            )
+        except StoreUnavailable as error:
+            return {"database": str(error)}
+        wrong = None if state is SchemaState.CURRENT else f"it is {state.value}"
+        return {"database": None, "schema": wrong, "writes": self.counts.trouble}
+
+    # Messages
+
+    def append(self, draft: Draft, done: Callable[[Outcome], None]) -> bool:
+        """Queue a message; only after `register`."""
+        return self._writer.append(draft, done)
+
+    def mark_read(
+        self, conversation: str, side: Side, seq: int, done: Callable[[int | None], None]
+    ) -> bool:
+        """Queue a read mark."""
+        return self._writer.mark_read(conversation, side, seq, done)
+
+    async def history(
+        self,
+        conversation: str,
+        *,
+        before: int | None = None,
+        after: int | None = None,
+        limit: int = 200,
+    ) -> Page:
+        """Read a page of a conversation."""
+        return await self._history.history(conversation, before=before, after=after, limit=limit)
+
+    async def between(self, conversation: str, first: int, last: int) -> list[Message]:
+        """Read a range of a conversation."""
+        return await self._history.between(conversation, first, last)
+
+    async def head(self, conversation: str, before_ms: int | None = None) -> int:
+        """Read a conversation's highest seq."""
+        return await self._history.head(conversation, before_ms)
+
+    # Directory
+
+    async def register(self, name: str, *, http: str, url: str, mesh: str) -> NodeRecord:
+        """Begin a new life of a node, in whose name messages are stored from now on."""
+        record, highest_id = await self._readers.run(
+            functools.partial(
+                registry.register,
+                self._writer.database,
+                name,
+                http=http,
+                url=url,
+                mesh=mesh,
+                now_ms=self._clock(),
+            )
+        )
+        self._writer.ids = MessageIds(record.number, above=highest_id)
+        return record
+
+    async def announce(self, number: int, *, mesh: str) -> None:
+        """Tell where peers reach a node of this store."""
+        await self._readers.run(
+            functools.partial(registry.announce, self._writer.database, number, mesh)
+        )
+
+    async def nodes(self) -> list[NodeRecord]:
+        """Read all nodes."""
+        return await self._directory.nodes()
+
+    async def customers(self, limit: int = 1000) -> list[str]:
+        """Read the customers who have written."""
+        return await self._directory.customers(limit)
+
+    async def conversations(self, *, before: str | None, limit: int) -> list[ConversationHead]:
+        """Read a page of the desk's list."""
+        return await self._directory.conversations(before=before, limit=limit)

@@ -1,0 +1,144 @@
+"""What differs between databases: how they connect, lock and fail, and the SQL of a batch.
+
+A `Dialect` is chosen by the scheme of the database's URL. Everything else in the store is the
+same for every database; whatever needs two spellings stands here as a promise and in the module
+of its database as SQL.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple, Protocol
+from urllib.parse import urlsplit
+
+from playhouse import db_url
+
+from zmqchat.errors import StartError
+from zmqchat.store.models import MessageRow
+
+Cursor = Any  # a DB-API cursor
+Database = Any  # a peewee.Database; peewee tells the types of a part of it only
+
+
+class Trouble(enum.Enum):
+    """What an error of the database means for the batch that met it."""
+
+    PASSING = "busy, a deadlock, a lost connection, a full disk: the same batch may go in later"
+    TAKEN = "another process stored one of these keys just now: look it up, then write again"
+    REFUSED = "something in the batch will never go in"
+
+
+# What makes a message the same one when it is sent again: conversation, author, client id.
+Key = tuple[str, str, str]
+
+# A row for the table message, a plain tuple because there are many: id, conversation's id, seq,
+# author, client id, sender, receiver, agent, msg, create time.
+NewRow = tuple[int, int, int, str, str | None, str, str, str | None, str, int]
+
+
+class HeadRise(NamedTuple):
+    """How a batch raises a conversation's head; the conversation begins with it if need be.
+
+    A read mark that stands at the head rises by its number here: to who has read everything,
+    one's own message is no news.
+    """
+
+    customer: str
+    messages: int
+    customer_read: int
+    desk_read: int
+    now_ms: int
+
+
+class Head(NamedTuple):
+    """A conversation's row as it stands in the transaction."""
+
+    id: int
+    customer: str
+    last_seq: int
+    customer_read_seq: int
+    desk_read_seq: int
+
+
+class Marks(NamedTuple):
+    """The read marks a conversation gets."""
+
+    customer_read_seq: int
+    desk_read_seq: int
+    conversation: int
+
+
+class Statements(Protocol):
+    """The statements of a batch, all inside one transaction that somebody else began.
+
+    Their number does not grow with the batch (SQLite: not faster than its logarithm), and each
+    finds its rows by an index.
+    """
+
+    def by_id(self, cursor: Cursor, ids: Sequence[int]) -> list[MessageRow]:
+        """Messages that have one of these ids."""
+
+    def by_key(self, cursor: Cursor, keys: Sequence[Key]) -> list[MessageRow]:
+        """Messages that were stored under one of these keys."""
+
+    def raise_heads(self, cursor: Cursor, rises: Sequence[HeadRise]) -> None:
+        """Raise the heads, in this order, and hold their rows until the end."""
+
+    def heads(self, cursor: Cursor, customers: Sequence[str]) -> list[Head]:
+        """The rows of these customers' conversations, as far as there are any."""
+
+    def insert(self, cursor: Cursor, rows: Sequence[NewRow]) -> None:
+        """Store messages."""
+
+    def set_marks(self, cursor: Cursor, marks: Sequence[Marks]) -> None:
+        """Set read marks."""
+
+
+class Dialect(Protocol):
+    """One kind of database at one address."""
+
+    where: str  # the database in words, for errors; no password
+    statements: Statements
+    errors: tuple[type[Exception], ...]  # of the driver
+
+    def database(self, *, for_writing: bool) -> Database:
+        """Describe a connection; it is opened in each thread that uses it.
+
+        Only with ``for_writing`` may its ``begin`` be used, which waits a while for its turn.
+        """
+
+    def prepare(self) -> None:
+        """Make the place usable; raise `StartError` in one line if it is not."""
+
+    def migration_lock(self) -> AbstractContextManager[None]:
+        """Keep every other process from migrating; this is not a transaction."""
+
+    def check(self, database: Database) -> None:
+        """Raise `StartError` if a row refers to one that does not exist."""
+
+    def trouble(self, error: Exception) -> Trouble:
+        """Tell what an error that came out of a batch means."""
+
+
+def _sqlite(parameters: dict[str, Any]) -> Dialect:
+    from zmqchat.store.sqlite import SqliteDialect  # noqa: PLC0415 - only what is used is loaded
+
+    return SqliteDialect(**parameters)
+
+
+_BY_SCHEME: dict[str, Callable[[dict[str, Any]], Dialect]] = {"sqlite": _sqlite}
+
+
+def dialect_of(url: str) -> Dialect:
+    """Choose the dialect of a database URL, as ``sqlite:////var/lib/zmqchat/zmqchat.db``."""
+    scheme = urlsplit(url).scheme
+    make = _BY_SCHEME.get(scheme)
+    if make is None:
+        raise StartError(f"database {scheme}: expected one of {_known_schemes(_BY_SCHEME)}")
+    return make(db_url.parse(url))
+
+
+def _known_schemes(schemes: Iterable[str]) -> str:
+    return ", ".join(f"{scheme}:" for scheme in sorted(schemes))

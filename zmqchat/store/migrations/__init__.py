@@ -1,0 +1,1 @@
+"""Numbered scripts that make the tables and change them; each runs once in a database's life."""
