@@ -31,7 +31,7 @@ class Client:
     def __init__(self, number: int, user: str) -> None:
         self.events: list[dict[str, Any]] = []
         self.session = Session(
-            number, user, agent=user == DESK, v1=True, wake=self._take, overflowed=self._take
+            number, user, agent=user == DESK, v1=True, wake=self._take, end=lambda _: None
         )
 
     def _take(self) -> None:

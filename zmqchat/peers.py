@@ -69,6 +69,13 @@ class Peers:
             except TimeoutError:
                 pass
 
+    def name_of(self, number: int) -> str:
+        """Name a node by its number; "" while it is not known."""
+        if number == self.own.number:
+            return self.own.name
+        record = self._records.get(number)
+        return "" if record is None else record.name
+
     def all_urls(self) -> list[str]:
         """Urls of every node ever registered, this one first."""
         return [self.own.url, *(record.url for record in self._records.values())]

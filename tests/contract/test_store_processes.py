@@ -86,5 +86,5 @@ def test_processes_that_start_together_migrate_once(place: Place) -> None:
     answers = run_together(place, {name: [["u1", name, name]] for name in ("n1", "n2", "n3")})
     assert sorted(rows[0][1] for rows in answers.values()) == [1, 2, 3]
     scripts = [name for (name,) in place.run("SELECT name FROM schema_migration ORDER BY name")]
-    assert scripts == ["0001_chat"]
+    assert scripts == ["0001_chat", "0002_logins"]
     assert sorted(place.run("SELECT number FROM node")) == [(1,), (2,), (3,)]

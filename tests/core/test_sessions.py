@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from zmqchat.core.sessions import Session, Sessions
+from zmqchat.errors import CloseCode
 
 
 class Client:
@@ -11,14 +12,12 @@ class Client:
     def __init__(self, number: int, user: str, *, agent: bool = False) -> None:
         self.wakes = 0
         self.overflows = 0
-        self.session = Session(
-            number, user, agent=agent, v1=False, wake=self._wake, overflowed=self._overflow
-        )
+        self.session = Session(number, user, agent=agent, v1=False, wake=self._wake, end=self._end)
 
     def _wake(self) -> None:
         self.wakes += 1
 
-    def _overflow(self) -> None:
+    def _end(self, _code: CloseCode) -> None:
         self.overflows += 1
 
 
@@ -80,7 +79,7 @@ def test_a_session_that_is_removed_while_it_overflows_harms_no_other() -> None:
     """A slow client leaves the list in the middle of a delivery; the others still get it."""
     sessions = Sessions()
     slow, fast = Client(1, "u1"), Client(2, "u1")
-    slow.session.overflowed = lambda: sessions.remove(slow.session)
+    slow.session.end = lambda _code: sessions.remove(slow.session)
     sessions.add(slow.session)
     sessions.add(fast.session)
     while slow.session.outbox.push(b"x" * 1024):

@@ -10,16 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 
 from zmqchat.core.outbox import Outbox
+from zmqchat.errors import CloseCode
 
 
 class Session:
     """One WebSocket of one user on this node.
 
-    ``wake`` is called when the outbox gets its first event, ``overflowed`` when it was full:
-    the client reads too slowly and has to go.
+    ``wake`` is called when the outbox gets its first event, ``end`` to close the connection: with
+    ``TOO_SLOW`` when the outbox was full, which then is not worth writing any more.
     """
 
-    __slots__ = ("agent", "number", "outbox", "overflowed", "user", "v1", "wake")
+    __slots__ = ("agent", "end", "login_epoch", "number", "outbox", "user", "v1", "wake")
 
     def __init__(
         self,
@@ -29,7 +30,7 @@ class Session:
         agent: bool,
         v1: bool,
         wake: Callable[[], None],
-        overflowed: Callable[[], None],
+        end: Callable[[CloseCode], None],
     ) -> None:
         self.number = number  # counts up on this node
         self.user = user
@@ -37,13 +38,14 @@ class Session:
         self.v1 = v1  # asked for zmqchat.v1
         self.outbox = Outbox()
         self.wake = wake
-        self.overflowed = overflowed
+        self.end = end
+        self.login_epoch: int | None = None  # where the user may have one session
 
     def push(self, event: bytes) -> None:
         """Queue an encoded event for this session alone."""
         outbox = self.outbox
         if not outbox.push(event):
-            self.overflowed()
+            self.end(CloseCode.TOO_SLOW)
         elif len(outbox) == 1:
             self.wake()
 

@@ -8,7 +8,7 @@ What a bus promises, and the contract suite holds every implementation to:
 - **Loss.** A frame may be lost: while a link is down or young, or past a high-water mark.
   Nobody is told. Within one link what arrives is whole.
 - **Duplicates** are not removed. Every frame is idempotent by a number of its own (seq, presence
-  version, beat number, watermark).
+  version, beat number, login epoch, watermark).
 - **Own frames** never reach the node's own sink.
 - **Classes.** Control and chat have queues of their own: a burst of chat neither drops nor
   delays a beat.
@@ -43,7 +43,7 @@ class Sink(Protocol):
         """Take an event of a conversation; must not raise."""
 
     def on_control(self, header: Header, control: Control) -> None:
-        """Take a beat, or something about presence; must not raise."""
+        """Take a beat, or something about presence or logins; must not raise."""
 
 
 class BusCounts:

@@ -23,7 +23,10 @@ DISCARD_S = 1.0  # how long a refused client may take to see why
 
 
 class TextHandler(Protocol):
-    """Who takes what a client says."""
+    """Who admits a client, and takes what it says."""
+
+    async def admit(self) -> bool:
+        """Decide on a client whose handshake is right; False refuses it, with a status set."""
 
     def on_text(self, payload: bytes) -> None:
         """Take one text message, valid UTF-8."""
@@ -39,6 +42,15 @@ class BatchedWebSocket(WebSocketProtocol13):
         super().__init__(handler, False, _WebSocketParams(max_message_size=max_bytes))
         self._receiver = receiver
         self._reader = FrameReader(_websocket_mask, max_bytes)
+
+    async def accept_connection(self, handler: WebSocketHandler) -> None:
+        """Shake hands with a client that is admitted.
+
+        Tornado comes here when it has checked the request and its origin: a request that it
+        refuses must not log anybody in.
+        """
+        if await self._receiver.admit():
+            await super().accept_connection(handler)
 
     async def _receive_frame_loop(self) -> None:
         stream = self.stream

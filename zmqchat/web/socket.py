@@ -7,6 +7,7 @@ breaks the WebSocket protocol itself closes it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Sequence
@@ -44,6 +45,7 @@ from zmqchat.wire.client import (
     encode_welcome,
 )
 from zmqchat.wire.mesh import MAX_FRAME_BYTES
+from zmqchat.wire.proofs import offered_proof
 from zmqchat.wire.websocket import text_frame
 
 log = logging.getLogger(__name__)
@@ -144,39 +146,54 @@ class ChatSocket(WebSocketHandler):
         return self._services.origins.allows(origin)
 
     async def get(self, user: str) -> None:
-        """Follow the user's conversation, shake hands, and serve until the connection ends."""
-        if name_problem(user) is None:
-            session = self._new_session(user)
-            try:
-                await self._services.delivery.open(session)
-            except StoreUnavailable as error:
-                log.warning("%s cannot connect: %s", user, error)
-                self.set_status(ERRORS[ErrorCode.UNAVAILABLE].status)
-                return
-            self._session = session
+        """Shake hands, and serve until the connection ends."""
         try:
             await super().get(user)
         finally:
             self._leave()
 
+    async def admit(self) -> bool:
+        """Log the user in and follow the conversation; False if the database does not answer."""
+        user = self.open_args[0]
+        if name_problem(user) is not None:
+            return True  # `open` tells why it goes no further
+        session = self._new_session(user)
+        try:
+            await self._log_in(session)
+            await self._services.delivery.open(session)
+        except StoreUnavailable as error:
+            self._services.takeovers.close(session)
+            log.warning("%s cannot connect: %s", user, error)
+            self.set_status(ERRORS[ErrorCode.UNAVAILABLE].status)
+            return False
+        self._session = session
+        return True
+
     def _new_session(self, user: str) -> Session:
-        session = Session(
+        return Session(
             self._sockets.next_number(),
             user,
             agent=user == self._services.desk,
             v1=PROTOCOL_V1 in self.request.headers.get("Sec-WebSocket-Protocol", ""),
             wake=self._wake,
-            overflowed=self._overflowed,
+            end=self._end_session,
         )
-        if session.v1:
-            session.push(self._welcome(session))
-        return session
+
+    async def _log_in(self, session: Session) -> None:
+        """Log in, and greet a client of v1; raise `StoreUnavailable`."""
+        proof = offered_proof(self.request.headers.get("Sec-WebSocket-Protocol", ""))
+        continue_ = await self._services.takeovers.log_in(session, proof)
+        if session.v1 and self._ended_with is None:
+            session.push(self._welcome(session, continue_))
 
     async def open(self, user: str) -> None:
         """Begin to talk, and tell the cluster."""
         session = self._session
         if session is None:
             self.end(CloseCode.PROTOCOL, name_problem(user))
+            return
+        if self._ended_with is not None:  # by a newer login, while this one was under way
+            self._end_session(self._ended_with)
             return
         self.set_nodelay(True)
         self._sockets.add(session.number, self)
@@ -185,12 +202,13 @@ class ChatSocket(WebSocketHandler):
         if session.agent:
             await tell_presence(self._services, [session], Key.OPEN, None)
 
-    def _welcome(self, session: Session) -> bytes:
+    def _welcome(self, session: Session, continue_: str | None) -> bytes:
         peers = self._services.peers
         welcome = Welcome(
             node=peers.own.name,
             nodes=peers.live_urls(),
-            session=f"{peers.own.name}-{peers.own.incarnation:x}-{session.number}",
+            session=peers.own.session_name(session.number),
+            continue_=continue_,
             user=session.user,
             role="agent" if session.agent else "customer",
             ping_interval_ms=PAGE_PING_MS,
@@ -263,11 +281,27 @@ class ChatSocket(WebSocketHandler):
         if not future.cancelled() and future.exception() is None:
             self.write_outbox()
 
-    def _overflowed(self) -> None:
-        self._leave()
-        self.end(CloseCode.TOO_SLOW)
-
     # The end.
+
+    def _end_session(self, code: CloseCode) -> None:
+        """End the session with its last events, but for a client that is too slow for them."""
+        session = self._session
+        if session is None:  # it is not admitted yet: see `open`
+            self._ended_with = code
+            return
+        self._leave()
+        if code is not CloseCode.TOO_SLOW:
+            self._write_last(session)
+        self.end(code)
+
+    def _write_last(self, session: Session) -> None:
+        connection = self.ws_connection
+        piece = session.outbox.take()
+        if not (piece and isinstance(connection, BatchedWebSocket)) or connection.is_closing():
+            return
+        with contextlib.suppress(StreamClosedError):
+            # Behind what may still be under way; the outbox was bounded, and nothing follows.
+            connection.stream.write(piece).add_done_callback(_seen)
 
     def end(self, code: CloseCode, reason: str | None = None) -> None:
         """Close with a code of ours, and the reason in words."""
@@ -286,8 +320,15 @@ class ChatSocket(WebSocketHandler):
         if session is None:
             return
         self._services.delivery.close(session)
+        self._services.takeovers.close(session)
         if self._sockets.remove(session.number):  # it had begun to talk
             self._services.gossip.close(session)
+
+
+def _seen(written: asyncio.Future[None]) -> None:
+    """Look at how a write ended that nobody waits for."""
+    if not written.cancelled():
+        written.exception()
 
 
 async def tell_presence(

@@ -2,7 +2,7 @@
 
 Layout, integers in network order::
 
-    topic    ASCII, ends in "/": m/  h/  p/  n/<node>/
+    topic    ASCII, ends in "/": m/  h/  p/  k/  n/<node>/
     header   version u8, type u8, flags u8, pad u8, cluster tag u32,
              node u16, incarnation u64, oseq u64
     chat     kind u8, audience u8, seq u64, conversation length u16, conversation (UTF-8),
@@ -34,6 +34,7 @@ MAX_FRAME_BYTES = 512 * 1024
 TOPIC_CHAT = b"m/"
 TOPIC_BEAT = b"h/"
 TOPIC_PRESENCE = b"p/"
+TOPIC_TAKEOVER = b"k/"
 TOPIC_NODE = b"n/"
 
 DROP_REASONS = ("truncated", "version", "cluster", "type", "malformed", "too_large")
@@ -52,6 +53,7 @@ class FrameType(enum.IntEnum):
     DELTA = 3
     SYNC_REQUEST = 4
     SNAPSHOT = 5
+    TAKEOVER = 9
 
 
 class ChatKind(enum.IntEnum):
@@ -141,18 +143,31 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True):
     sessions: list[SessionEntry]
 
 
-Control = Beat | Delta | SyncRequest | Snapshot
+class Takeover(msgspec.Struct, frozen=True, array_like=True):
+    """A user who may have one session has logged in at the origin."""
+
+    user: str
+    login_epoch: Count  # given by the database; a session with a lower one has to go
+    session: str  # the login's name: a page that reconnects logs in under the same one
+
+
+Control = Beat | Delta | SyncRequest | Snapshot | Takeover
 
 _TYPE_OF: dict[type, FrameType] = {
     Beat: FrameType.BEAT,
     Delta: FrameType.DELTA,
     SyncRequest: FrameType.SYNC_REQUEST,
     Snapshot: FrameType.SNAPSHOT,
+    Takeover: FrameType.TAKEOVER,
 }
 _CONTROL_DECODERS: dict[int, msgspec.msgpack.Decoder[Any]] = {
     frame_type: msgspec.msgpack.Decoder(body_type) for body_type, frame_type in _TYPE_OF.items()
 }
-_TOPIC_OF: dict[type, bytes] = {Beat: TOPIC_BEAT, Delta: TOPIC_PRESENCE}
+_TOPIC_OF: dict[type, bytes] = {
+    Beat: TOPIC_BEAT,
+    Delta: TOPIC_PRESENCE,
+    Takeover: TOPIC_TAKEOVER,
+}
 _encode_msgpack = msgspec.msgpack.Encoder().encode
 
 _HEADER = struct.Struct(">BBBxIHQQ")
