@@ -19,6 +19,7 @@ from zmqchat.wire.mesh import (
     TOPIC_BEAT,
     TOPIC_CHAT,
     TOPIC_PRESENCE,
+    TOPIC_TAKEOVER,
     Audience,
     Beat,
     Chat,
@@ -31,6 +32,7 @@ from zmqchat.wire.mesh import (
     Snapshot,
     State,
     SyncRequest,
+    Takeover,
     cluster_tag,
     node_topic,
 )
@@ -55,6 +57,7 @@ controls: st.SearchStrategy[Control] = st.one_of(
     st.builds(Delta, u64, u64, st.lists(entries, max_size=20), st.lists(u64, max_size=20)),
     st.builds(Snapshot, u64, u64, u64, st.lists(entries, max_size=20)),
     st.builds(SyncRequest, u64, u64),
+    st.builds(Takeover, names, u64, names),
 )
 
 
@@ -128,10 +131,11 @@ def test_controls_come_back_with_their_origin_and_number(
 
 
 def test_topics_of_what_is_for_everybody() -> None:
-    """Beats and deltas go out under topics of their own."""
+    """Beats, deltas and takeovers go out under topics of their own."""
     codec = Codec("c", 7, 3)
     assert codec.encode_control(Beat(1, 1, 1, 1, State.UP, 1)).startswith(TOPIC_BEAT)
     assert codec.encode_control(Delta(1, 2, [], [])).startswith(TOPIC_PRESENCE)
+    assert codec.encode_control(Takeover("u1", 2, "s")).startswith(TOPIC_TAKEOVER)
 
 
 @given(nodes, nodes)
