@@ -26,6 +26,7 @@ from zmqchat.config import (
     load,
     node_of,
     parse_address,
+    secret_of,
 )
 from zmqchat.config.values import keys
 from zmqchat.errors import ConfigError
@@ -35,6 +36,7 @@ ROOT = Path(__file__).parent.parent
 GOOD: dict[str, Any] = {
     "auth": {},
     "support": {},
+    "sessions": {},
     "allowed_origins": ["http://shop.example.com"],
     "mesh": {"topology": "forwarder"},
     "forwarders": [{"name": "f1", "xsub": "tcp://127.0.0.1:5559", "xpub": "tcp://127.0.0.1:5560"}],
@@ -95,6 +97,7 @@ UNLESS = "or mesh.insecure: true"
 
 # A path in the good configuration, a value to put there, and what is then said of that path.
 REFUSED: list[tuple[str, object, str]] = [
+    ("sessions.agent", "two", "expected many or one, got two"),
     ("nodes[1].http", 8001, f"{ADDRESS}, got 8001"),
     ("nodes[1].http", "127.0.0.1", f"{ADDRESS}, got 127.0.0.1"),
     ("nodes[1].http", "127.0.0.1:65536", f"{ADDRESS}, got 127.0.0.1:65536"),
@@ -446,3 +449,21 @@ def test_what_is_shown_loads_back(tmp_path: Path) -> None:
     config = load_text(tmp_path, good_but("support.account", "客服"))
     assert load_text(tmp_path, as_yaml(config)) == config
     assert load_text(tmp_path, as_json(config)) == config
+
+
+def test_the_secret_comes_from_the_environment_alone() -> None:
+    """None without one; too short a one is refused by its length, and not shown."""
+    assert secret_of({}) is None
+    assert secret_of({"ZMQCHAT_SECRET": "s" * 32}) == b"s" * 32
+    with pytest.raises(ConfigError) as caught:
+        secret_of({"ZMQCHAT_SECRET": "hidden"})
+    assert str(caught.value) == "ZMQCHAT_SECRET: expected at least 32 bytes, got 6"
+
+
+def test_sessions_by_role(tmp_path: Path) -> None:
+    """Customers may have many, agents one, unless the file says otherwise."""
+    nodes = "nodes: [{name: n1, http: 127.0.0.1:8001}]"
+    sessions = load_text(tmp_path, nodes).sessions
+    assert (sessions.customer, sessions.agent) == ("many", "one")
+    sessions = load_text(tmp_path, f"{nodes}\nsessions: {{customer: one, agent: many}}").sessions
+    assert (sessions.customer, sessions.agent) == ("one", "many")

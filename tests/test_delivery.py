@@ -38,7 +38,7 @@ class Client:
             v1=True,
             wake=self._take,
             drain=self._take,
-            overflowed=self._take,
+            end=lambda _: None,
         )
 
     def _take(self) -> None:
@@ -91,6 +91,12 @@ class Half:
 
     def on_control(self, header: Header, control: Control) -> None:
         """Nothing gossips here."""
+
+    def on_link(self, node: int, *, up: bool, refused: bool = False) -> None:
+        """Nobody asks who lives here."""
+
+    def on_forwarders(self, *, up: bool) -> None:
+        """Never called: the bus has none."""
 
 
 @contextlib.asynccontextmanager

@@ -14,6 +14,7 @@ def test_every_code_has_its_row() -> None:
 
 def test_the_range_of_a_close_code_tells_whether_to_reconnect() -> None:
     """4500 to 4999 are final, everything else invites to come back."""
-    assert [code for code in CloseCode if not may_reconnect(code)] == [CloseCode.PROTOCOL]
+    final = [CloseCode.LOGGED_IN_ELSEWHERE, CloseCode.PROTOCOL]
+    assert [code for code in CloseCode if not may_reconnect(code)] == final
     assert may_reconnect(1006)
     assert not may_reconnect(4999)

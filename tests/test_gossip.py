@@ -44,6 +44,14 @@ class Node:
         """Hand a frame on."""
         self.gossip.on_control(header, control)
 
+    def on_link(self, node: int, *, up: bool, refused: bool = False) -> None:
+        """Hand on what became of a link."""
+        self.gossip.on_link(node, up=up, refused=refused)
+
+    def on_forwarders(self, *, up: bool) -> None:
+        """Hand on what became of the links to forwarders."""
+        self.gossip.on_forwarders(up=up)
+
     def open(self, number: int, user: str) -> Session:
         """Open a session."""
         session = Session(
@@ -53,7 +61,7 @@ class Node:
             v1=True,
             wake=lambda: None,
             drain=lambda: None,
-            overflowed=lambda: None,
+            end=lambda _: None,
         )
         self.gossip.open(session)
         return session

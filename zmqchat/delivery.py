@@ -47,7 +47,8 @@ LATENCY_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.
 class Delivery:
     """Stores what sessions send, and delivers what was stored anywhere in the cluster.
 
-    ``now`` is the event loop's clock in seconds, ``wall_ms`` milliseconds since 1970.
+    ``now`` is the event loop's clock in seconds, ``wall_ms`` milliseconds since 1970;
+    ``superseded`` is called when the store knows of a newer login than a session's.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Delivery:
         *,
         now: Callable[[], float],
         wall_ms: Callable[[], int],
+        superseded: Callable[[], None] = lambda: None,
     ) -> None:
         self.sessions = Sessions()
         self.delivered = 0  # events handed to sessions
@@ -74,6 +76,7 @@ class Delivery:
         self._desk = desk
         self._now = now
         self._wall_ms = wall_ms
+        self._superseded = superseded
         self._sequences: Sequences[bytes] = Sequences()
         self._agents_since_ms = 0
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
@@ -128,6 +131,7 @@ class Delivery:
             agent=session.user if session.agent else None,
             msg=send.msg,
             client_id=send.client_id,
+            login_epoch=session.login_epoch,
         )
         taken_at = self._now()
         if not self._messages.append(
@@ -176,6 +180,8 @@ class Delivery:
     def _stored(self, session: Session, draft: Draft, taken_at: float, outcome: Outcome) -> None:
         if isinstance(outcome, Refused):
             session.push(text_frame(encode_error(outcome)))
+            if outcome.code is ErrorCode.SUPERSEDED:
+                self._superseded()
             return
         message = outcome.message
         chat = Chat(

@@ -32,6 +32,7 @@ class ErrorCode(enum.StrEnum):
     MESSAGE_TOO_LARGE = "message_too_large"
     CLIENT_ID_REUSED = "client_id_reused"
     NOT_STORED = "not_stored"
+    SUPERSEDED = "superseded"
     BUSY = "busy"
     NOT_FOUND = "not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
@@ -58,6 +59,7 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
     ErrorCode.MESSAGE_TOO_LARGE: ErrorRow(413, False, "the text is longer than allowed"),
     ErrorCode.CLIENT_ID_REUSED: ErrorRow(409, False, "this client id stands for another text"),
     ErrorCode.NOT_STORED: ErrorRow(422, False, "the database refused this message"),
+    ErrorCode.SUPERSEDED: ErrorRow(409, True, "the user has logged in elsewhere since"),
     ErrorCode.BUSY: ErrorRow(503, True, "too many writes wait; try again"),
     ErrorCode.NOT_FOUND: ErrorRow(404, False, "there is nothing at this address"),
     ErrorCode.METHOD_NOT_ALLOWED: ErrorRow(405, False, "the address does not take this method"),
@@ -69,6 +71,7 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
 class CloseCode(enum.IntEnum):
     """Why a WebSocket was closed; 4000 to 4499 ask to reconnect, 4500 to 4999 forbid it."""
 
+    NORMAL = 1000
     GOING_AWAY = 1001
     UNSUPPORTED_DATA = 1003
     INVALID_TEXT = 1007
@@ -76,10 +79,12 @@ class CloseCode(enum.IntEnum):
     SERVICE_RESTART = 1012
     TOO_SLOW = 4001
     NO_PONG = 4003
+    LOGGED_IN_ELSEWHERE = 4501
     PROTOCOL = 4503
 
 
 CLOSE_MEANINGS: dict[CloseCode, str] = {
+    CloseCode.NORMAL: "the page has reconnected; this connection is not needed any more",
     CloseCode.GOING_AWAY: "the page or the node goes away",
     CloseCode.UNSUPPORTED_DATA: "binary frames are not understood",
     CloseCode.INVALID_TEXT: "a text frame is not UTF-8",
@@ -87,6 +92,7 @@ CLOSE_MEANINGS: dict[CloseCode, str] = {
     CloseCode.SERVICE_RESTART: "the node restarts",
     CloseCode.TOO_SLOW: "the client reads too slowly; resume from the history",
     CloseCode.NO_PONG: "two pings stayed unanswered",
+    CloseCode.LOGGED_IN_ELSEWHERE: "logged in elsewhere",
     CloseCode.PROTOCOL: "the name in the address breaks the rules of names",
 }
 

@@ -21,7 +21,7 @@ from typing import Any
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
-from zmqchat.config import Config, Node, check_open_mode
+from zmqchat.config import Config, Node, check_open_mode, secret_of
 from zmqchat.core.members import Turn
 from zmqchat.core.roster import Change
 from zmqchat.delivery import Delivery
@@ -32,6 +32,7 @@ from zmqchat.mesh.zeromq import DirectBus, ForwardedBus
 from zmqchat.peers import Peers
 from zmqchat.store.database import Store
 from zmqchat.store.ports import NodeRecord
+from zmqchat.takeovers import Takeovers
 from zmqchat.tasks import Tasks
 from zmqchat.web.app import make_app
 from zmqchat.web.metrics import NodeCollector, make_registry
@@ -39,7 +40,7 @@ from zmqchat.web.origins import Origins
 from zmqchat.web.services import Services
 from zmqchat.web.socket import Sockets, tell_presence
 from zmqchat.wire.client import Key
-from zmqchat.wire.mesh import Chat, Codec, Control, Header
+from zmqchat.wire.mesh import Chat, Codec, Control, Header, Takeover
 
 try:
     import uvloop
@@ -78,6 +79,7 @@ async def _run(config: Config, node: Node) -> None:
 @contextlib.asynccontextmanager
 async def running(config: Config, node: Node) -> AsyncIterator[RunningNode]:
     """Start a node, and stop it when the block is left."""
+    secret = secret_of()
     async with contextlib.AsyncExitStack() as stack:
         sockets = _listen(node)
         for listener in sockets:
@@ -95,7 +97,8 @@ async def running(config: Config, node: Node) -> AsyncIterator[RunningNode]:
         stack.callback(bus.close)
         if bus.endpoint:
             await store.announce(record.number, mesh=bus.endpoint)
-        started = RunningNode(config, record, store, bus)
+        secret = secret or await store.cluster_secret()
+        started = RunningNode(config, record, store, bus, secret)
         await started.start(sockets)
         try:
             yield started
@@ -106,7 +109,9 @@ async def running(config: Config, node: Node) -> AsyncIterator[RunningNode]:
 class RunningNode:
     """The parts of one node and how they talk; the sink of its bus."""
 
-    def __init__(self, config: Config, record: NodeRecord, store: Store, bus: Bus) -> None:
+    def __init__(
+        self, config: Config, record: NodeRecord, store: Store, bus: Bus, secret: bytes
+    ) -> None:
         loop = asyncio.get_running_loop()
         rng = random.Random()  # noqa: S311 - spreads load and timers, guards nothing
         self.record = record
@@ -117,7 +122,12 @@ class RunningNode:
         self._stopping = False
         self._tasks = Tasks()
         self._delivery = Delivery(
-            store, bus, config.support.account, now=loop.time, wall_ms=_wall_ms
+            store,
+            bus,
+            config.support.account,
+            now=loop.time,
+            wall_ms=_wall_ms,
+            superseded=self._on_superseded,
         )
         self._gossip = Gossip(
             bus,
@@ -130,6 +140,15 @@ class RunningNode:
         )
         self._peers = Peers(
             store, bus, self._gossip.members, record, [n.name for n in config.nodes], rng
+        )
+        self._takeovers = Takeovers(
+            store,
+            bus,
+            record,
+            config.sessions,
+            secret,
+            name_of=self._peers.name_of,
+            wall_ms=_wall_ms,
         )
         self._services = self._make_services()
         self._server = HTTPServer(
@@ -153,6 +172,7 @@ class RunningNode:
         self._gossip.start()
         self._tasks.spawn(self._peers.keep_fresh())
         self._tasks.spawn(self._sockets.keep_pinging())
+        self._tasks.spawn(self._takeovers.keep_auditing())
         self._server.add_sockets(sockets)
 
     async def stop(self) -> None:
@@ -160,6 +180,7 @@ class RunningNode:
         self._stopping = True
         self._server.stop()
         await self._tasks.cancel()
+        await self._takeovers.stop()
         await self._delivery.close_all()
         await self._store.close()
         await self._sockets.close_all(CloseCode.SERVICE_RESTART)
@@ -174,7 +195,18 @@ class RunningNode:
 
     def on_control(self, header: Header, control: Control) -> None:
         """Take a peer's news."""
-        self._gossip.on_control(header, control)
+        if isinstance(control, Takeover):
+            self._takeovers.on_takeover(header, control)
+        else:
+            self._gossip.on_control(header, control)
+
+    def on_link(self, node: int, *, up: bool, refused: bool = False) -> None:
+        """Note what became of the link from a peer."""
+        self._gossip.on_link(node, up=up, refused=refused)
+
+    def on_forwarders(self, *, up: bool) -> None:
+        """Note what became of the links to forwarders."""
+        self._gossip.on_forwarders(up=up)
 
     # What the parts tell each other.
 
@@ -183,6 +215,9 @@ class RunningNode:
         if agents:
             key = Key.OPEN if change.opened else Key.CLOSE
             self._tasks.spawn(tell_presence(self._services, agents, key, change))
+
+    def _on_superseded(self) -> None:
+        self._takeovers.audit_soon()
 
     def _name_of(self, number: int) -> str:
         return self._peers.name_of(number)
@@ -207,6 +242,7 @@ class RunningNode:
             delivery=self._delivery,
             gossip=self._gossip,
             peers=self._peers,
+            takeovers=self._takeovers,
             origins=Origins(self._peers.all_urls, self._config.allowed_origins),
             registry=make_registry(
                 collector, self._delivery.seconds, self._store.counts.commit_seconds

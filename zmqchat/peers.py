@@ -74,9 +74,11 @@ class Peers:
                 pass
 
     def name_of(self, number: int) -> str:
-        """How a node is called, as far as that is known."""
+        """Name a node by its number; while it is not known, by that alone."""
+        if number == self.own.number:
+            return self.own.name
         record = self._records.get(number)
-        return record.name if record is not None else f"node {number}"
+        return f"node {number}" if record is None else record.name
 
     def all_urls(self) -> list[str]:
         """Urls of the nodes that are listed or live, this one first.

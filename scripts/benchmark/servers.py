@@ -134,6 +134,7 @@ def cluster(topology: str, folder: Path) -> Iterator[Cluster]:
             "cluster": "bench",
             "database": f"sqlite:///{folder / 'bench.db'}",
             "auth": {"mode": "open"},
+            "sessions": {"agent": "many"},  # a fan-out has many desks
             "mesh": {"topology": topology},
             "nodes": [{"name": name, "http": "127.0.0.1:0"} for name in ("a", "b")],
         }

@@ -104,9 +104,11 @@ class Windows:
         """
         return CustomerPage(self._open(f"{url}/", node, prepare))
 
-    def desk(self, url: str, *, node: str | None = None) -> DeskPage:
+    def desk(
+        self, url: str, *, node: str | None = None, prepare: Prepare | None = None
+    ) -> DeskPage:
         """Open the desk's page of a node."""
-        return DeskPage(self._open(f"{url}/desk", node, None))
+        return DeskPage(self._open(f"{url}/desk", node, prepare))
 
     def expect_outage(self) -> None:
         """Let the browser complain about nodes that are gone."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import expect
 
 from tests.browser.pages import DESK, PHONE_WIDTH_PX, CustomerPage, DeskPage, Windows
+from tests.processes import ClusterProcesses
 
 pytestmark = [pytest.mark.browser, pytest.mark.cluster]
 
@@ -84,8 +86,18 @@ def test_unread_dot(windows: Windows, urls: list[str], desk: DeskPage) -> None:
     expect(desk.person("Dora")).to_have_attribute("data-unread", "false")
 
 
-def test_two_desks_have_the_same_dots(windows: Windows, urls: list[str], desk: DeskPage) -> None:
+@pytest.fixture(scope="module")
+def shared_desk_urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
+    """Start two nodes where the desk may be open more than once."""
+    folder = tmp_path_factory.mktemp("shared")
+    with ClusterProcesses(folder, nodes=2, sessions={"agent": "many"}) as cluster:
+        yield list(cluster.urls)
+
+
+def test_two_desks_have_the_same_dots(windows: Windows, shared_desk_urls: list[str]) -> None:
     """Read marks are kept by the cluster: another desk on another node shows no dot either."""
+    urls = shared_desk_urls
+    desk = windows.desk(urls[1], node=urls[1])
     enter(windows, urls[0], "Ernst")
     frida = enter(windows, urls[0], "Frida")
     desk.select("Ernst")

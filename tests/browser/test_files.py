@@ -12,6 +12,7 @@ import pytest
 import zmqchat.web
 from zmqchat.errors import CloseCode, may_reconnect
 from zmqchat.wire.client import MAX_MESSAGE_BYTES, PROTOCOL_V1, Key
+from zmqchat.wire.proofs import PREFIX
 
 PAGES = Path(zmqchat.web.__file__).parent / "pages"
 SCRIPTS = sorted(PAGES.glob("*.js"))
@@ -77,6 +78,7 @@ def test_keys_and_limits_agree() -> None:
     """The page's keys, subprotocol and limit are the server's."""
     keys = {name: int(key) for name, key in re.findall(r"(\w+): (\d+)", constant("KEY"))}
     assert keys == {key.name: key.value for key in Key}
+    assert constant("PROOF_PREFIX") == f'"{PREFIX}"'
     assert constant("SUBPROTOCOL") == f'"{PROTOCOL_V1}"'
     assert int(constant("MAX_MESSAGE_BYTES")) == MAX_MESSAGE_BYTES
 

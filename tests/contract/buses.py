@@ -58,6 +58,8 @@ class Recorder:
         self.chats: list[tuple[int, Chat]] = []
         self.controls: list[tuple[int, Control]] = []
         self.warm_ups: list[tuple[int, int, type]] = []
+        self.links: list[tuple[int, bool, bool]] = []
+        self.forwarders: list[bool] = []
         self.on_event: Callable[[], None] = lambda: None
         # Numbers by origin and class, in the order of their first arrival.
         self._numbers: dict[tuple[int, type], dict[int, None]] = {}
@@ -80,6 +82,14 @@ class Recorder:
             self._numbers.setdefault((header.node, Beat), {})[control.number] = None
         self.controls.append((header.node, control))
         self.on_event()
+
+    def on_link(self, node: int, *, up: bool, refused: bool = False) -> None:
+        """Keep it."""
+        self.links.append((node, up, refused))
+
+    def on_forwarders(self, *, up: bool) -> None:
+        """Keep it."""
+        self.forwarders.append(up)
 
     def chat_numbers(self, origin: int) -> list[int]:
         """Numbers of the chats of one origin as they arrived, without second copies."""

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import peewee
 
 from tests.clients import until
+from zmqchat.core.logins import Login
 from zmqchat.store.database import Store
 from zmqchat.store.ports import Draft, Outcome, Side, Stored
 
@@ -150,6 +151,7 @@ def draft(
     *,
     client_id: str | None = None,
     agent: str | None = None,
+    login_epoch: int | None = None,
 ) -> Draft:
     """A message of a customer, or of an agent to them."""
     desk = agent is not None
@@ -162,6 +164,7 @@ def draft(
         agent=agent,
         msg=msg,
         client_id=client_id,
+        login_epoch=login_epoch,
     )
 
 
@@ -177,6 +180,11 @@ async def store_it(store: Store, message: Draft) -> Stored:
     outcome = await send(store, message)
     assert isinstance(outcome, Stored), outcome
     return outcome
+
+
+async def log_in(store: Store, user: str, session: str, *, continues: bool = False) -> Login:
+    """Log a user in, on node 7 in its third life; return the newest login then."""
+    return await store.log_in(user, session, continues=continues, node=7, incarnation=3)
 
 
 def mark(store: Store, conversation: str, side: Side, seq: int) -> asyncio.Future[int | None]:

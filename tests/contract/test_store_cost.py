@@ -13,7 +13,7 @@ from tests.contract.stores import PLACES, Place, draft, in_loop, opened, send
 from zmqchat.store.batch import Batch
 from zmqchat.store.database import Store
 from zmqchat.store.dialect import dialect_of
-from zmqchat.store.jobs import Append, Mark
+from zmqchat.store.jobs import Append, Job, LogIn, Mark
 from zmqchat.store.ports import Outcome, Side, Stored
 
 ROUNDS = 15
@@ -36,12 +36,14 @@ class WatchedCursor:
         return getattr(self._cursor, name)
 
 
-def some_jobs(count: int) -> list[Append | Mark]:
-    """Drafts with client ids in a few conversations, and some read marks."""
-    drafts = [draft(f"c{n % 20 + 1}", "a new message", client_id=f"x{n}") for n in range(count)]
-    jobs: list[Append | Mark] = [
-        Append(message, print, 0, id=2**40 + n) for n, message in enumerate(drafts)
+def some_jobs(count: int) -> list[Job]:
+    """Drafts with client ids and epochs in a few conversations, some read marks, and logins."""
+    drafts = [
+        draft(f"c{n % 20 + 1}", "a new message", client_id=f"x{n}", login_epoch=1)
+        for n in range(count)
     ]
+    jobs: list[Job] = [Append(message, print, 0, id=2**40 + n) for n, message in enumerate(drafts)]
+    jobs += [LogIn(f"c{n}", f"s{n}", n % 2 == 0, 1, 1, print, 0) for n in range(count)]
     return jobs + [Mark(f"c{n}", Side.DESK, 3, print, 0) for n in range(1, 4)]
 
 
@@ -81,11 +83,12 @@ async def test_reads_find_everything_by_an_index(place: Place) -> None:
         await store.between("c1", 3, 5)
         await store.head("c1")
         await store.head("c1", 10**15)
+        await store.newest_logins(["c1", "c2"])
         lookups, asked[:] = list(asked), []
         cursor = (await store.conversations(before=None, limit=5))[-1].cursor
         await store.conversations(before=cursor, limit=5)
         await store.customers()
-        assert (len(lookups), len(asked)) == (6, 3), "one query each"
+        assert (len(lookups), len(asked)) == (7, 3), "one query each"
         scans = [place.scans(*query, may_walk=False) for query in lookups]
         scans += [place.scans(*query, may_walk=True) for query in asked]
         assert not any(scans), scans

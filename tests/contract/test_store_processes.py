@@ -81,10 +81,17 @@ async def test_two_processes_leave_no_hole_in_what_both_write(place: Place) -> N
                 assert own == [f"{name} {n}" for n in range(conversation, EACH, 4)]
 
 
+def test_epochs_from_two_processes_at_once_are_each_given_once(place: Place) -> None:
+    """Each process sees the epochs of its logins rise, and together they are 1, 2, 3."""
+    answers = run_together(place, {name: ["agent"] * EACH for name in ("n1", "n2")})
+    assert all(epochs == sorted(epochs) for epochs in answers.values())
+    assert sorted(answers["n1"] + answers["n2"]) == list(range(1, 2 * EACH + 1))
+
+
 def test_processes_that_start_together_migrate_once(place: Place) -> None:
     """Three processes open an empty database at once: each script ran once, and all can write."""
     answers = run_together(place, {name: [["u1", name, name]] for name in ("n1", "n2", "n3")})
     assert sorted(rows[0][1] for rows in answers.values()) == [1, 2, 3]
     scripts = [name for (name,) in place.run("SELECT name FROM schema_migration ORDER BY name")]
-    assert scripts == ["0001_chat"]
+    assert scripts == ["0001_chat", "0002_logins"]
     assert sorted(place.run("SELECT number FROM node")) == [(1,), (2,), (3,)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from zmqchat.core.sessions import Session, Sessions
+from zmqchat.errors import CloseCode
 
 
 class Client:
@@ -19,7 +20,7 @@ class Client:
             v1=False,
             wake=self._wake,
             drain=self._drain,
-            overflowed=self._overflow,
+            end=self._end,
         )
 
     def _wake(self) -> None:
@@ -29,7 +30,7 @@ class Client:
         if self.reads:
             self.session.outbox.take()
 
-    def _overflow(self) -> None:
+    def _end(self, _code: CloseCode) -> None:
         self.overflows += 1
 
 
@@ -81,7 +82,7 @@ def test_a_session_that_is_removed_while_it_overflows_harms_no_other() -> None:
     """A slow client leaves the list in the middle of a delivery; the others still get it."""
     sessions = Sessions()
     slow, fast = Client(1, "u1"), Client(2, "u1")
-    slow.session.overflowed = lambda: sessions.remove(slow.session)
+    slow.session.end = lambda _code: sessions.remove(slow.session)
     sessions.add(slow.session)
     sessions.add(fast.session)
     while slow.session.outbox.push(b"x" * 1024):

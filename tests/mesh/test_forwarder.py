@@ -77,12 +77,42 @@ def test_nodes_come_back_to_a_forwarder_that_restarts() -> None:
             mesh = Mesh(lambda codec: ForwardedBus(codec, [endpoints]), _no_strangers)
             a, b = mesh.join(1).start(), mesh.join(2).start()
             await mesh.meet(a, b)
+            assert a.sink.forwarders == [True]
+        await until(
+            "the loss to be told",
+            lambda: a.sink.forwarders == [True, False],
+            lambda: a.sink.forwarders,
+        )
         with running_forwarder(*endpoints):
             await mesh.meet(a, b)
+            assert a.sink.forwarders == [True, False, True]
             a.bus.publish_chat(chat(1))
             await b.gets_chat(a, 1)
             assert (a.bus.counts.broken_links, b.bus.counts.broken_links) == (0, 0)
             mesh.close()
+
+    asyncio.run(main())
+
+
+def test_one_forwarder_of_two_is_enough() -> None:
+    """Nothing is told as long as a whole way to and from one of them is left."""
+
+    async def main() -> None:
+        with running_forwarder() as first:
+            ends = first.xsub, first.xpub
+            with running_forwarder() as second:
+                both = [ends, (second.xsub, second.xpub)]
+                mesh = Mesh(lambda codec: ForwardedBus(codec, both), _no_strangers, copies=2)
+                a, b = mesh.join(1).start(), mesh.join(2).start()
+                await mesh.meet(a, b)
+            await asyncio.sleep(0.2)  # a loss is told within milliseconds
+            assert a.sink.forwarders == [True]
+        await until(
+            "the loss to be told",
+            lambda: a.sink.forwarders == [True, False],
+            lambda: a.sink.forwarders,
+        )
+        mesh.close()
 
     asyncio.run(main())
 

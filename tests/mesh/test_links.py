@@ -7,6 +7,7 @@ import contextlib
 import functools
 import logging
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -23,7 +24,7 @@ from tests.mesh.strangers import (
 from zmqchat.mesh import links
 from zmqchat.mesh.bus import BusCounts
 from zmqchat.mesh.drain import Drain
-from zmqchat.mesh.links import Links
+from zmqchat.mesh.links import Link, Links
 from zmqchat.mesh.sockets import open_socket
 
 TOPIC = b"m/"
@@ -35,12 +36,18 @@ class Listener:
     def __init__(self) -> None:
         self.counts = BusCounts()
         self.taken: list[bytes] = []
+        self.changes: list[Link] = []
         self._context: zmq.SyncContext = zmq.Context()
         self.socket = open_socket(self._context, zmq.SUB)
         self.socket.setsockopt(zmq.SUBSCRIBE, TOPIC)
         receive = functools.partial(self.socket.recv, zmq.DONTWAIT)
         self.drain = Drain(self.socket, receive, self.taken.append)
-        self.links = Links(self.socket, self.counts, touched=self.drain.schedule)
+        self.links = Links(
+            self.socket,
+            self.counts,
+            touched=self.drain.schedule,
+            changed=lambda _, link: self.changes.append(link),
+        )
         self._listening = contextlib.ExitStack()
         self._listening.callback(self.links.close)
         self._listening.callback(self.drain.stop)
@@ -71,6 +78,10 @@ class Listener:
         await until(
             "repaired links", lambda: self.counts.repaired_links == count, lambda: vars(self.counts)
         )
+
+    async def changes_to(self, *changes: Link) -> None:
+        """Wait until exactly these changes were told."""
+        await until("changes", lambda: self.changes == list(changes), lambda: self.changes)
 
     def deafen(self) -> None:
         """Take neither frames nor events any more; the socket stays."""
@@ -179,16 +190,21 @@ def test_a_socket_of_the_wrong_type_counts_as_broken(listener: Listener) -> None
 def test_a_peer_that_restarts_is_no_broken_link(
     listener: Listener, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An ordinary loss is libzmq's own business; topics are subscribed again at the successor."""
+    """An ordinary loss, told within a second, is mended by libzmq, topics included."""
 
     async def main() -> None:
         with raw_socket(zmq.XPUB) as first:
             endpoint = bind_anywhere(first)
             listener.start(endpoint)
             await listener.hears(first, b"m/first")
+            await listener.changes_to(Link.UP)
+            lost_at = time.monotonic()
+        await listener.changes_to(Link.UP, Link.LOST, Link.REFUSED)
+        assert time.monotonic() - lost_at < 1.0
         with raw_socket(zmq.XPUB) as second:
             second.bind(endpoint)
             await listener.hears(second, b"m/second")
+            await listener.changes_to(Link.UP, Link.LOST, Link.REFUSED, Link.UP)
         assert (listener.counts.broken_links, listener.counts.repaired_links) == (0, 0)
 
     asyncio.run(main())
@@ -275,5 +291,36 @@ def test_a_loss_after_the_watch_ended_stops_nothing(listener: Listener) -> None:
                 return bool(second.poll(0))
 
             await until("the socket to connect again", connected, lambda: endpoint)
+
+    asyncio.run(main())
+
+
+def test_a_link_that_was_never_up_is_not_told_of(listener: Listener) -> None:
+    """Where nobody listens yet nothing is lost; the first that is told is that somebody does."""
+
+    async def main() -> None:
+        with raw_socket(zmq.XPUB) as absent:
+            endpoint = bind_anywhere(absent)
+        listener.start(endpoint)
+        await asyncio.sleep(0.5)  # some tries
+        with raw_socket(zmq.XPUB) as publisher:
+            publisher.bind(endpoint)
+            await listener.changes_to(Link.UP)
+
+    asyncio.run(main())
+
+
+def test_a_link_of_a_frozen_peer_is_lost_but_not_refused(listener: Listener) -> None:
+    """Its kernel takes connections for it; only heartbeats, and then handshakes, fail."""
+
+    async def main() -> None:
+        with raw_socket(zmq.XPUB) as first:
+            endpoint = bind_anywhere(first)
+            listener.start(endpoint)
+            await listener.changes_to(Link.UP)
+        with listening(endpoint):
+            await listener.changes_to(Link.UP, Link.LOST)
+            await asyncio.sleep(1.0)  # some tries
+            assert Link.REFUSED not in listener.changes
 
     asyncio.run(main())

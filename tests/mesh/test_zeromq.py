@@ -43,8 +43,11 @@ def test_a_node_that_restarts_on_its_port_is_heard_and_hears() -> None:
     async def main() -> None:
         with direct() as mesh:
             a, b = await _met(mesh, 1, 2)
+            assert b.sink.links == [(1, True, False)]
             a = _restarted(a)
             await mesh.meet(a, b)
+            assert b.sink.links[1] == (1, False, False)
+            assert b.sink.links[-1] == (1, True, False)
             a.bus.publish_chat(chat(1))
             await b.gets_chat(a, 1)
             assert b.bus.counts.broken_links == 0

@@ -14,7 +14,7 @@ from zmqchat.errors import StartError
 from zmqchat.store import migrate, sqlite
 from zmqchat.store.dialect import Dialect, dialect_of
 from zmqchat.store.migrate import SchemaState
-from zmqchat.store.models import Conversation, Message, Node
+from zmqchat.store.models import Conversation, Login, Message, Node, Setting
 
 GOOD = "def up(migrator, db):\n    db.execute_sql('CREATE TABLE later (id INTEGER)')\n"
 BROKEN = GOOD + "    raise LookupError('a mistake')\n"
@@ -74,15 +74,15 @@ def test_a_script_may_rebuild_a_table_that_others_refer_to(dialect: Dialect, scr
     )
     connection.commit()
     connection.close()
-    (scripts / "0002_rebuild.py").write_text(REBUILD)
-    assert migrate.migrate(dialect, scripts) == ["0002_rebuild"]
+    (scripts / "0003_rebuild.py").write_text(REBUILD)
+    assert migrate.migrate(dialect, scripts) == ["0003_rebuild"]
     assert rows(dialect, "SELECT customer FROM conversation") == [("U1",)]
     assert rows(dialect, "SELECT msg FROM message WHERE conversation_id = 5") == [("hi",)]
 
 
 def test_scripts_run_once(dialect: Dialect) -> None:
     """The first run makes the tables, the second does nothing."""
-    assert migrate.migrate(dialect) == ["0001_chat"]
+    assert migrate.migrate(dialect) == ["0001_chat", "0002_logins"]
     assert migrate.migrate(dialect) == []
     assert state(dialect) is SchemaState.CURRENT
 
@@ -92,7 +92,7 @@ def test_the_models_are_what_the_scripts_make(dialect: Dialect) -> None:
     migrate.migrate(dialect)
     database = dialect.database(for_writing=False)
     with database.connection_context():
-        for model in (Conversation, Message, Node):
+        for model in (Conversation, Message, Node, Login, Setting):
             table = model._meta.table_name
             columns = {(c.name, c.null, c.primary_key) for c in database.get_columns(table)}
             assert columns == {
@@ -108,28 +108,31 @@ def test_the_models_are_what_the_scripts_make(dialect: Dialect) -> None:
 
 def test_a_script_that_fails_leaves_nothing_behind(dialect: Dialect, scripts: Path) -> None:
     """Its changes are rolled back, those before it stay, and it is tried again next time."""
-    (scripts / "0002_later.py").write_text(BROKEN)
+    (scripts / "0003_later.py").write_text(BROKEN)
     with pytest.raises(LookupError):
         migrate.migrate(dialect, scripts)
-    assert rows(dialect, "SELECT name FROM schema_migration") == [("0001_chat",)]
+    assert rows(dialect, "SELECT name FROM schema_migration ORDER BY name") == [
+        ("0001_chat",),
+        ("0002_logins",),
+    ]
     assert rows(dialect, "SELECT 1 FROM sqlite_schema WHERE name = 'later'") == []
     assert state(dialect, scripts) is SchemaState.PENDING
-    (scripts / "0002_later.py").write_text(GOOD)
-    assert migrate.migrate(dialect, scripts) == ["0002_later"]
+    (scripts / "0003_later.py").write_text(GOOD)
+    assert migrate.migrate(dialect, scripts) == ["0003_later"]
 
 
 def test_a_newer_schema_is_refused(dialect: Dialect, scripts: Path) -> None:
     """What a newer program made is left alone; the error names what is unknown."""
-    (scripts / "0002_later.py").write_text(GOOD)
+    (scripts / "0003_later.py").write_text(GOOD)
     migrate.migrate(dialect, scripts)
     assert state(dialect) is SchemaState.NEWER
-    with pytest.raises(StartError, match=r"chat\.db: a newer zmqchat .*0002_later"):
+    with pytest.raises(StartError, match=r"chat\.db: a newer zmqchat .*0003_later"):
         migrate.migrate(dialect)
 
 
 def test_a_row_that_refers_to_nothing_is_found(dialect: Dialect, scripts: Path) -> None:
     """Foreign keys are off while a script runs; what it broke is found and undone."""
-    (scripts / "0002_dangling.py").write_text(DANGLING)
+    (scripts / "0003_dangling.py").write_text(DANGLING)
     with pytest.raises(StartError, match="row 1 of message refers to a row of conversation"):
         migrate.migrate(dialect, scripts)
     assert rows(dialect, "SELECT * FROM message") == []
@@ -149,4 +152,4 @@ def test_the_lock_is_waited_for(dialect: Dialect, monkeypatch: pytest.MonkeyPatc
         thread.join(0.1)
         assert done == []
     thread.join(10)
-    assert done == [["0001_chat"]]
+    assert done == [["0001_chat", "0002_logins"]]

@@ -13,10 +13,12 @@ import pytest
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 
-from tests.clients import DESK, V1Client, until
+from tests.clients import DESK, V1Client, fetch, until
+from tests.contract.stores import SqlitePlace
 from tests.web.one_node import one_node
 from tests.wire.test_websocket import frame
 from zmqchat.errors import CloseCode
+from zmqchat.store import database
 
 GOOD = {"msg": "hi", "sender": "u1", "receiver": DESK}
 
@@ -236,5 +238,51 @@ def test_presence_of_v1_is_changes_with_a_version(tmp_path: Path) -> None:
             assert versions == list(range(versions[0], versions[0] + len(versions)))
             for client in [*clients[1:], desk]:
                 await client.close()
+
+    asyncio.run(main())
+
+
+def test_a_request_that_is_refused_logs_nobody_in(tmp_path: Path) -> None:
+    """Neither a foreign page nor a plain request takes the desk's session over."""
+
+    async def main() -> None:
+        async with one_node(tmp_path) as node:
+            url = node.record.url
+            desk = await V1Client(DESK).start(url)
+            address = f"/websocket/chat/{DESK}"
+            assert (await fetch(url + address)).code == 400
+            foreign = HTTPRequest(
+                url.replace("http", "ws") + address, headers={"Origin": "https://evil.example"}
+            )
+            with pytest.raises(HTTPClientError, match="403"):
+                await websocket_connect(foreign)
+            await desk.send({"key": 13})
+            await desk.wait_for(13)
+            assert desk.of(4) == []
+            other = await V1Client(DESK).start(url)
+            await desk.ended()
+            assert desk.close_code == CloseCode.LOGGED_IN_ELSEWHERE
+            assert [event["key"] for event in desk.events][-1] == 4
+            await other.close()
+
+    asyncio.run(main())
+
+
+def test_a_database_that_does_not_answer_refuses_logins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client is told to try again, and the session that is open stays."""
+
+    async def main() -> None:
+        async with one_node(tmp_path) as node:
+            url = node.record.url
+            desk = await V1Client(DESK).start(url)
+            with monkeypatch.context() as patch:
+                patch.setattr(database, "LOG_IN_PATIENCE_S", 0.05)
+                with SqlitePlace(tmp_path).held(), pytest.raises(HTTPClientError, match="503"):
+                    await V1Client(DESK).start(url)
+            await desk.send({"key": 13})
+            await desk.wait_for(13)
+            await desk.close()
 
     asyncio.run(main())

@@ -21,6 +21,7 @@ from zmqchat.wire.client import (
     encode_ack,
     encode_error,
     encode_message,
+    encode_re_open,
     encode_read,
     iso_time,
 )
@@ -182,4 +183,12 @@ def test_the_shapes_of_what_goes_out() -> None:
     assert json.loads(encode_read("u1", 4, "desk")) == {
         "key": 8,
         "data": {"conversation": "u1", "seq": 4, "reader": "desk"},
+    }
+
+
+def test_re_open_tells_where_and_when() -> None:
+    """Key 4, as clients of the original name it."""
+    assert json.loads(encode_re_open("n2", iso_time(0))) == {
+        "key": 4,
+        "data": {"node": "n2", "createTime": "1970-01-01T00:00:00.000Z"},
     }

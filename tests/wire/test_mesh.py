@@ -22,6 +22,7 @@ from zmqchat.wire.mesh import (
     TOPIC_BEAT,
     TOPIC_CHAT,
     TOPIC_PRESENCE,
+    TOPIC_TAKEOVER,
     Audience,
     Beat,
     Chat,
@@ -37,6 +38,7 @@ from zmqchat.wire.mesh import (
     State,
     Suspicion,
     SyncRequest,
+    Takeover,
     cluster_tag,
     node_topic,
 )
@@ -74,6 +76,7 @@ controls: st.SearchStrategy[Control] = st.one_of(
     st.builds(Probe, u64),
     st.builds(ProbeAck, u64),
     st.builds(Suspicion, nodes, u64, u64),
+    st.builds(Takeover, names, u64, names),
 )
 
 
@@ -147,10 +150,11 @@ def test_controls_come_back_with_their_origin_and_number(
 
 
 def test_topics_of_what_is_for_everybody() -> None:
-    """Beats and deltas go out under topics of their own."""
+    """Beats, deltas and takeovers go out under topics of their own."""
     codec = Codec("c", 7, 3)
     assert codec.encode_control(Beat(1, 1, 1, 1, State.UP, 1)).startswith(TOPIC_BEAT)
     assert codec.encode_control(Delta(1, 2, [], [])).startswith(TOPIC_PRESENCE)
+    assert codec.encode_control(Takeover("u1", 2, "s")).startswith(TOPIC_TAKEOVER)
 
 
 @given(nodes, nodes)

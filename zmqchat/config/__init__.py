@@ -9,24 +9,32 @@ from __future__ import annotations
 
 from zmqchat.config.forms import Address, parse_address, parse_endpoint
 from zmqchat.config.printing import as_json, as_yaml, default_yaml
-from zmqchat.config.reading import DATABASE_VARIABLE, NODE_VARIABLE, load
+from zmqchat.config.reading import (
+    DATABASE_VARIABLE,
+    NODE_VARIABLE,
+    SECRET_VARIABLE,
+    load,
+    secret_of,
+)
 from zmqchat.config.rules import (
     check_endpoint,
     check_open_mode,
     forwarder_of,
     node_of,
 )
-from zmqchat.config.values import Auth, Config, Forwarder, Mesh, Node, Support
+from zmqchat.config.values import Auth, Config, Forwarder, Mesh, Node, SessionRules, Support
 
 __all__ = [
     "DATABASE_VARIABLE",
     "NODE_VARIABLE",
+    "SECRET_VARIABLE",
     "Address",
     "Auth",
     "Config",
     "Forwarder",
     "Mesh",
     "Node",
+    "SessionRules",
     "Support",
     "as_json",
     "as_yaml",
@@ -38,4 +46,5 @@ __all__ = [
     "node_of",
     "parse_address",
     "parse_endpoint",
+    "secret_of",
 ]

@@ -19,6 +19,9 @@ from zmqchat.errors import ConfigError
 
 NODE_VARIABLE = "ZMQCHAT_NODE"  # which node to be, where --name does not tell
 DATABASE_VARIABLE = "ZMQCHAT_DATABASE"  # overrides the key database
+SECRET_VARIABLE = "ZMQCHAT_SECRET"  # noqa: S105 - the name of it; what nodes sign with
+
+MIN_SECRET_BYTES = 32
 
 _MAX_SHOWN_CHARS = 80
 _SIGN_IN = re.compile(r"(?<=://)[^/]*@")  # user and password of an address
@@ -39,6 +42,21 @@ def load(path: str | Path, environ: Mapping[str, str] = os.environ) -> Config:
     if override := environ.get(DATABASE_VARIABLE):
         key, url = DATABASE_VARIABLE, override
     return msgspec.structs.replace(config, database=_absolute(key, url, path))
+
+
+def secret_of(environ: Mapping[str, str] = os.environ) -> bytes | None:
+    """Read the cluster's secret, None if the environment has none; raise `ConfigError`.
+
+    It stands in no file, so that it is not printed with the configuration.
+    """
+    secret = environ.get(SECRET_VARIABLE, "").encode(errors="surrogateescape")
+    if not secret:
+        return None
+    if len(secret) < MIN_SECRET_BYTES:
+        raise ConfigError(
+            f"{SECRET_VARIABLE}: expected at least {MIN_SECRET_BYTES} bytes, got {len(secret)}"
+        )
+    return secret
 
 
 def _refuse(mistakes: Iterator[str]) -> None:

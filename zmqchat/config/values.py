@@ -50,6 +50,25 @@ class Auth(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = "open"
 
 
+class SessionRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many sessions a user may have at a time, by role."""
+
+    customer: Annotated[
+        Literal["many", "one"],
+        Meaning(
+            "Sessions of a customer: many at a time, or one, where a new login closes the older"
+            " session wherever it is."
+        ),
+    ] = "many"
+    agent: Annotated[
+        Literal["many", "one"],
+        Meaning(
+            "The same for an agent. In auth.mode open all desks are one agent, so that one means"
+            " one desk at a time."
+        ),
+    ] = "one"
+
+
 class Mesh(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How nodes reach each other."""
 
@@ -146,6 +165,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = "sqlite:///zmqchat.db"
     support: Annotated[Support, Meaning("The desk that customers talk to.")] = Support()
     auth: Annotated[Auth, Meaning("Who may do what.")] = Auth()
+    sessions: Annotated[
+        SessionRules, Meaning("How many sessions a user may have at a time, by role.")
+    ] = SessionRules()
     mesh: Annotated[Mesh, Meaning("How nodes reach each other.")] = Mesh()
     forwarders: Annotated[
         list[Forwarder],

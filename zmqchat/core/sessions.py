@@ -10,17 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from zmqchat.core.outbox import Outbox
+from zmqchat.errors import CloseCode
 
 
 class Session:
     """One WebSocket of one user on this node.
 
     ``wake`` is called when the outbox gets its first event. When an event does not fit, ``drain``
-    is to write what waits if the client takes it; if it still does not fit the client reads too
-    slowly and has to go: ``overflowed``.
+    is to write what waits if the client takes it. ``end`` is to close the connection: with
+    ``TOO_SLOW`` when the event still does not fit, and the outbox is not worth writing any more.
     """
 
-    __slots__ = ("agent", "drain", "number", "outbox", "overflowed", "user", "v1", "wake")
+    __slots__ = ("agent", "drain", "end", "login_epoch", "number", "outbox", "user", "v1", "wake")
 
     def __init__(
         self,
@@ -31,7 +32,7 @@ class Session:
         v1: bool,
         wake: Callable[[], None],
         drain: Callable[[], None],
-        overflowed: Callable[[], None],
+        end: Callable[[CloseCode], None],
     ) -> None:
         self.number = number  # counts up on this node
         self.user = user
@@ -40,7 +41,8 @@ class Session:
         self.outbox = Outbox()
         self.wake = wake
         self.drain = drain
-        self.overflowed = overflowed
+        self.end = end
+        self.login_epoch: int | None = None  # where the user may have one session
 
     def push(self, event: bytes) -> None:
         """Queue an encoded event for this session alone."""
@@ -48,7 +50,7 @@ class Session:
         if not outbox.push(event):
             self.drain()
             if not outbox.push(event):
-                self.overflowed()
+                self.end(CloseCode.TOO_SLOW)
                 return
         if len(outbox) == 1:
             self.wake()

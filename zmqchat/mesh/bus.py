@@ -8,7 +8,7 @@ What a bus promises, and the contract suite holds every implementation to:
 - **Loss.** A frame may be lost: while a link is down or young, or past a high-water mark.
   Nobody is told. Within one link what arrives is whole.
 - **Duplicates** are not removed. Every frame is idempotent by a number of its own (seq, presence
-  version, beat number, watermark).
+  version, beat number, login epoch, watermark).
 - **Own frames** never reach the node's own sink.
 - **Classes.** Control and chat have queues of their own: a burst of chat neither drops nor
   delays a beat.
@@ -43,7 +43,23 @@ class Sink(Protocol):
         """Take an event of a conversation; must not raise."""
 
     def on_control(self, header: Header, control: Control) -> None:
-        """Take a beat, or something about presence; must not raise."""
+        """Take a beat, or something about presence or logins; must not raise."""
+
+    def on_link(self, node: int, *, up: bool, refused: bool = False) -> None:
+        """Note that the direct link from a peer came up, or broke; must not raise.
+
+        Every frame that came over the link before it broke was handed on before. ``refused``: the
+        peer's machine answers, but nobody listens there any more; this may follow a plain loss.
+        Only changes are told, beginning with the first time a link is up. A bus that cannot know
+        of a link to each peer never calls this.
+        """
+
+    def on_forwarders(self, *, up: bool) -> None:
+        """Note that a complete link to any forwarder is up, or that none is any more.
+
+        Complete: control frames can be sent to it and heard from it. Only changes are told,
+        beginning with the first time one is up. A bus without forwarders never calls this.
+        """
 
 
 class BusCounts:

@@ -11,6 +11,7 @@ from zmqchat.wire.mesh import (
     TOPIC_BEAT,
     TOPIC_CHAT,
     TOPIC_PRESENCE,
+    TOPIC_TAKEOVER,
     Chat,
     Codec,
     node_topic,
@@ -21,7 +22,7 @@ CHAT_TOPICS = (TOPIC_CHAT,)
 
 def control_topics(node: int) -> tuple[bytes, ...]:
     """Topics of the control frames that are for this node, its own among them."""
-    return (TOPIC_BEAT, TOPIC_PRESENCE, node_topic(node))
+    return (TOPIC_BEAT, TOPIC_PRESENCE, TOPIC_TAKEOVER, node_topic(node))
 
 
 class Inlet:

@@ -22,11 +22,16 @@ neither CONNECT_RETRIED nor HANDSHAKE_SUCCEEDED for `GIVEN_UP_AFTER_S` is a link
 up on: it is counted as broken, disconnected and connected again, and counted as repaired once a
 handshake succeeds. A link that is connected but silent is left alone: heartbeats tell a dead
 connection, and whether the node behind it lives is not for the bus to judge.
+
+A CONNECT_RETRIED with no DISCONNECTED before it is a connect() that failed. On a link that was up
+once that means refused: a frozen process does not refuse, since its kernel accepts for it, and
+what else can fail (a host that is gone) fails later than anybody waits for it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import enum
 import errno
 import functools
 import itertools
@@ -48,18 +53,41 @@ _WATCHED = zmq.Event.DISCONNECTED | zmq.Event.CONNECT_RETRIED | zmq.Event.HANDSH
 _monitor_numbers = itertools.count(1)
 
 
+class Link(enum.Enum):
+    """How a connection is."""
+
+    UP = "up"
+    LOST = "lost"
+    REFUSED = "refused"  # it was lost, and nobody listens there now
+
+
+# How a connection may be next; None is one that was never up.
+_FOLLOWING: dict[Link | None, frozenset[Link]] = {
+    None: frozenset({Link.UP}),
+    Link.UP: frozenset({Link.LOST}),
+    Link.LOST: frozenset({Link.REFUSED, Link.UP}),
+    Link.REFUSED: frozenset({Link.UP}),
+}
+
+
 class Links:
     """Connects one socket to endpoints and keeps it connected.
 
-    ``touched`` is called after every call on the socket, so that it is read again.
+    ``touched`` is called after every call on the socket, so that it is read again. ``changed`` is
+    called with every change of a link that was up once, beginning with that.
     """
 
     def __init__(
-        self, socket: zmq.SyncSocket, counts: BusCounts, touched: Callable[[], None]
+        self,
+        socket: zmq.SyncSocket,
+        counts: BusCounts,
+        touched: Callable[[], None],
+        changed: Callable[[str, Link], None],
     ) -> None:
         self.socket = socket
         self._counts = counts
         self._touched = touched
+        self._changed = changed
         self._monitor = _open_monitor(socket)
         self._events = Drain(
             self._monitor,
@@ -67,6 +95,7 @@ class Links:
             self._on_event,
         )
         self._followed: set[str] = set()
+        self._known: dict[str, Link] = {}  # of those that were up once
         self._doubtful: dict[str, asyncio.TimerHandle] = {}
         self._broken: set[str] = set()  # given up by libzmq, and not connected again so far
         self._names: dict[str, str] = {}  # endpoint as libzmq tells it -> as it was asked for
@@ -113,22 +142,36 @@ class Links:
     def _forget(self, endpoint: str) -> None:
         self._trust(endpoint)
         self._broken.discard(endpoint)
+        self._known.pop(endpoint, None)
         self._names = {told: asked for told, asked in self._names.items() if asked != endpoint}
 
     def _on_event(self, parts: list[bytes]) -> None:
         event, _ = _EVENT.unpack(parts[0])
         endpoint = self._endpoint_of(parts[1].decode())
-        self._last_lost = None
+        before, self._last_lost = self._last_lost, None
         if endpoint not in self._followed:
             return
         if event == zmq.Event.DISCONNECTED:
             self._last_lost = endpoint
             self._doubt(endpoint)
+            self._note(endpoint, Link.LOST)
             return
         self._trust(endpoint)
-        if event == zmq.Event.HANDSHAKE_SUCCEEDED and endpoint in self._broken:
+        if event == zmq.Event.HANDSHAKE_SUCCEEDED:
+            self._on_up(endpoint)
+        elif before != endpoint:
+            self._note(endpoint, Link.REFUSED)
+
+    def _on_up(self, endpoint: str) -> None:
+        if endpoint in self._broken:
             self._broken.remove(endpoint)
             self._counts.repaired_links += 1
+        self._note(endpoint, Link.UP)
+
+    def _note(self, endpoint: str, link: Link) -> None:
+        if link in _FOLLOWING[self._known.get(endpoint)]:
+            self._known[endpoint] = link
+            self._changed(endpoint, link)
 
     def _endpoint_of(self, told: str) -> str:
         """Find the link an event is about.

@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 import zmq
 
@@ -20,9 +21,20 @@ from zmqchat.errors import StartError
 from zmqchat.mesh.bus import BusCounts, Peer, Sink
 from zmqchat.mesh.drain import Drain
 from zmqchat.mesh.inlet import CHAT_TOPICS, Inlet, control_topics
-from zmqchat.mesh.links import Links
+from zmqchat.mesh.links import Link, Links
 from zmqchat.mesh.sockets import LINGER_MS, bind, open_socket
 from zmqchat.wire.mesh import Chat, Codec, Control, SyncRequest
+
+
+def _of_no_interest(_endpoint: str, _link: Link) -> None:
+    """Ignore a change of a link over which chat goes: control frames tell who lives."""
+
+
+class _Ear(NamedTuple):
+    """A SUB: its connections, and what reads it."""
+
+    links: Links
+    drain: Drain[bytes]
 
 
 class _ZeroMqBus:
@@ -33,9 +45,11 @@ class _ZeroMqBus:
         self._codec = codec
         self._context: zmq.SyncContext = zmq.Context()
         self._inlet = Inlet(codec, self.counts)
-        self._drains: list[Drain[bytes]] = []
+        self._sink: Sink | None = None
         self._links: list[Links] = []
-        self._ears = (self._listen(control_topics(codec.node)), self._listen(CHAT_TOPICS))
+        self._control = self._listen(control_topics(codec.node), self._on_control_link)
+        self._chat = self._listen(CHAT_TOPICS)
+        self._ears = (self._control, self._chat)
 
     @property
     def chat_oseq(self) -> int:
@@ -45,10 +59,11 @@ class _ZeroMqBus:
     def start(self, sink: Sink) -> None:
         """Begin to receive, in the running loop."""
         self._inlet.open(sink)
+        self._sink = sink
         for links in self._links:
             links.start()
-        for drain in self._drains:
-            drain.start()
+        for ear in self._ears:
+            ear.drain.start()
 
     def publish_chat(self, chat: Chat) -> None:
         """Send an event of a conversation to every node that hears this one."""
@@ -67,8 +82,8 @@ class _ZeroMqBus:
             self._release()
 
     def _release(self, linger_ms: int | None = None) -> None:
-        for drain in self._drains:
-            drain.stop()
+        for ear in self._ears:
+            ear.drain.stop()
         for links in self._links:
             links.close()
         self._context.destroy(linger_ms)
@@ -77,16 +92,26 @@ class _ZeroMqBus:
         self._send_control = control.send
         self._send_chat = chat.send
 
-    def _listen(self, topics: Iterable[bytes]) -> Links:
+    def _on_control_link(self, endpoint: str, link: Link) -> None:
+        """Take a change of a link over which control frames are heard."""
+        raise NotImplementedError
+
+    def _listen(
+        self, topics: Iterable[bytes], changed: Callable[[str, Link], None] = _of_no_interest
+    ) -> _Ear:
         socket = open_socket(self._context, zmq.SUB)
         for topic in topics:
             socket.setsockopt(zmq.SUBSCRIBE, topic)
         drain = Drain(socket, functools.partial(socket.recv, zmq.DONTWAIT), self._inlet.take)
-        self._drains.append(drain)
-        return self._watch(socket, drain.schedule)
+        return _Ear(self._watch(socket, drain.schedule, changed), drain)
 
-    def _watch(self, socket: zmq.SyncSocket, touched: Callable[[], None]) -> Links:
-        links = Links(socket, self.counts, touched)
+    def _watch(
+        self,
+        socket: zmq.SyncSocket,
+        touched: Callable[[], None],
+        changed: Callable[[str, Link], None],
+    ) -> Links:
+        links = Links(socket, self.counts, touched, changed)
         self._links.append(links)
         return links
 
@@ -100,6 +125,7 @@ class DirectBus(_ZeroMqBus):
 
     def __init__(self, codec: Codec, mesh: str) -> None:
         super().__init__(codec)
+        self._peers: tuple[Peer, ...] = ()
         publisher = open_socket(self._context, zmq.PUB)
         self._publish_through(control=publisher, chat=publisher)
         try:
@@ -111,9 +137,16 @@ class DirectBus(_ZeroMqBus):
     def follow(self, peers: Iterable[Peer]) -> None:
         """Be connected to exactly these peers; who has no endpoint yet is left out."""
         own = self._codec.node
-        endpoints = {peer.mesh for peer in peers if peer.mesh and peer.node != own}
+        self._peers = tuple(peer for peer in peers if peer.mesh and peer.node != own)
+        endpoints = {peer.mesh for peer in self._peers}
         for ear in self._ears:
-            ear.follow(endpoints)
+            ear.links.follow(endpoints)
+
+    def _on_control_link(self, endpoint: str, link: Link) -> None:
+        self._control.drain.run()  # what came over a link that broke still counts as heard before
+        for peer in self._peers:
+            if peer.mesh == endpoint and self._sink is not None:
+                self._sink.on_link(peer.node, up=link is Link.UP, refused=link is Link.REFUSED)
 
 
 class ForwardedBus(_ZeroMqBus):
@@ -123,12 +156,15 @@ class ForwardedBus(_ZeroMqBus):
 
     def __init__(self, codec: Codec, forwarders: Sequence[tuple[str, str]]) -> None:
         super().__init__(codec)
-        self._forwarders = len(forwarders)
+        self._forwarders = tuple(forwarders)
+        self._up: set[str] = set()  # ends of forwarders to which a control socket is connected
+        self._any_complete = False
         for ear in self._ears:
-            ear.follow(xpub for _, xpub in forwarders)
+            ear.links.follow(xpub for _, xpub in forwarders)
         control, chat = (open_socket(self._context, zmq.PUB) for _ in range(2))
-        for publisher in (control, chat):
-            self._watch(publisher, _never_read).follow(xsub for xsub, _ in forwarders)
+        for publisher, changed in ((control, self._on_control_link), (chat, _of_no_interest)):
+            links = self._watch(publisher, _never_read, changed)
+            links.follow(xsub for xsub, _ in forwarders)
         self._publish_through(control=control, chat=chat)
 
     def follow(self, peers: Iterable[Peer]) -> None:
@@ -145,13 +181,23 @@ class ForwardedBus(_ZeroMqBus):
             self._await_echoes()
             self._release(linger_ms=0)
 
+    def _on_control_link(self, endpoint: str, link: Link) -> None:
+        if link is Link.UP:
+            self._up.add(endpoint)
+        else:
+            self._up.discard(endpoint)
+        complete = any(self._up.issuperset(ends) for ends in self._forwarders)
+        if complete is not self._any_complete and self._sink is not None:
+            self._any_complete = complete
+            self._sink.on_forwarders(up=complete)
+
     def _await_echoes(self) -> None:
         """Send a last frame to this node itself down each way, and see them come back."""
         echo = self._codec.encode_control(SyncRequest(self._codec.incarnation, 0), self._codec.node)
         for send in (self._send_control, self._send_chat):
             send(echo, zmq.DONTWAIT)
-        missing = 2 * self._forwarders
-        socket = self._ears[0].socket
+        missing = 2 * len(self._forwarders)
+        socket = self._control.links.socket
         end = time.monotonic() + LINGER_MS / 1000
         while (
             missing and (left_s := end - time.monotonic()) > 0 and socket.poll(int(left_s * 1000))

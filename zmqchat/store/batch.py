@@ -10,15 +10,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
+from zmqchat.core.logins import Login
 from zmqchat.errors import ErrorCode, Refused
 from zmqchat.store.dialect import Cursor, Head, HeadRise, Key, Marks, NewRow, Statements
 from zmqchat.store.ids import id_text
-from zmqchat.store.jobs import Append, Job, Mark
+from zmqchat.store.jobs import Append, Job, LogIn, Mark
+from zmqchat.store.logins import newest_logins, take_epochs
 from zmqchat.store.models import KIND_TEXT
 from zmqchat.store.ports import Draft, Outcome, Side, Stored
 from zmqchat.wire.client import Message, iso_time
 
-Answer = Outcome | int | None
+Answer = Outcome | Login | int | None
 
 
 class Batch:
@@ -33,23 +35,17 @@ class Batch:
         self._fresh: list[tuple[int, Append]] = []
         self._copies: list[tuple[int, Append, Key]] = []  # of a draft that stands further ahead
         self._marks: list[tuple[int, Mark]] = []
+        self._logins: list[tuple[int, LogIn]] = []
         self._first: dict[Key, int] = {}
         self._known: dict[Key, Message] = {}  # what the database had under these keys
         self._added: dict[str, list[int]] = {}  # by conversation: messages, those by the desk
         for place, job in enumerate(jobs):
             if isinstance(job, Append):
-                self._sort(place, job)
-            else:
+                self._fresh.append((place, job))
+            elif isinstance(job, Mark):
                 self._marks.append((place, job))
-
-    def _sort(self, place: int, job: Append) -> None:
-        draft = job.draft
-        if draft.client_id is not None:
-            key = (draft.conversation, draft.author, draft.client_id)
-            if self._first.setdefault(key, place) != place:
-                self._copies.append((place, job, key))
-                return
-        self._fresh.append((place, job))
+            else:
+                self._logins.append((place, job))
 
     def write(
         self, cursor: Cursor, statements: Statements, now_ms: int, *, tried_before: bool
@@ -57,6 +53,8 @@ class Batch:
         """Store what is new and find the answer to every job; let the database's errors out."""
         if tried_before:
             self._find_own(cursor, statements)
+        self._log_in(cursor, statements)
+        self._set_copies_aside()
         if self._first:
             self._find_known(cursor, statements)
         if rises := self._rises(now_ms):
@@ -83,6 +81,38 @@ class Batch:
                 self.answers[place] = Stored(row.to_message(), duplicate=False)
                 self.stored += 1
         self._drop_answered()
+
+    def _log_in(self, cursor: Cursor, statements: Statements) -> None:
+        """Refuse what authors wrote before they logged in again, then take the new logins."""
+        fenced = [
+            (place, job.draft) for place, job in self._fresh if job.draft.login_epoch is not None
+        ]
+        asked = [draft.author for _, draft in fenced]
+        asked += [login.user for _, login in self._logins if login.continues]
+        newest = newest_logins(cursor, statements, asked)
+        for place, draft in fenced:
+            login = newest.get(draft.author)
+            if login is not None and login.epoch > (draft.login_epoch or 0):
+                text = f"{draft.author!r} has logged in elsewhere since"
+                self.answers[place] = Refused(ErrorCode.SUPERSEDED, text, draft.client_id)
+                self.refused += 1
+        self._drop_answered()
+        if self._logins:
+            logins = take_epochs(cursor, statements, [job for _, job in self._logins], newest)
+            for (place, _), login in zip(self._logins, logins, strict=True):
+                self.answers[place] = login
+
+    def _set_copies_aside(self) -> None:
+        """Keep one draft of each key, the first, among the fresh ones."""
+        drafts, self._fresh = self._fresh, []
+        for place, job in drafts:
+            draft = job.draft
+            if draft.client_id is not None:
+                key = (draft.conversation, draft.author, draft.client_id)
+                if self._first.setdefault(key, place) != place:
+                    self._copies.append((place, job, key))
+                    continue
+            self._fresh.append((place, job))
 
     def _find_known(self, cursor: Cursor, statements: Statements) -> None:
         rows = statements.by_key(cursor, list(self._first))

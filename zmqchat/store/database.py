@@ -1,4 +1,4 @@
-"""The whole store of a node: opens the database, and is both of the store's ports.
+"""The whole store of a node: opens the database, and is all of the store's ports.
 
 The order of calls is `Store.open`, `register`, then everything else, `close` last.
 """
@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from zmqchat.core.logins import Login
 from zmqchat.errors import StoreUnavailable
-from zmqchat.store import migrate, registry
+from zmqchat.store import migrate, registry, settings
 from zmqchat.store.counts import StoreCounts
 from zmqchat.store.dialect import Dialect, dialect_of
 from zmqchat.store.directory import DirectoryReads
 from zmqchat.store.history import History
 from zmqchat.store.ids import MessageIds
+from zmqchat.store.logins import read_logins
 from zmqchat.store.migrate import SchemaState
 from zmqchat.store.ports import ConversationHead, Draft, NodeRecord, Outcome, Page, Side
 from zmqchat.store.readers import Readers
@@ -27,6 +30,8 @@ from zmqchat.wire.client import Message
 MAX_QUEUED_JOBS = 20_000
 MAX_QUEUED_BYTES = 32 * 1024 * 1024
 CLOSE_DEADLINE_S = 4.0  # a supervisor that waits ten seconds need not kill
+LOG_IN_PATIENCE_S = 5.0
+SECRET_BYTES = 32
 
 
 def unix_ms() -> int:
@@ -35,7 +40,7 @@ def unix_ms() -> int:
 
 
 class Store:
-    """Messages and directory in one database; see `ports.Messages` and `ports.Directory`."""
+    """Messages, logins and directory in one database; `zmqchat.store.ports` says what it does."""
 
     def __init__(
         self,
@@ -123,6 +128,48 @@ class Store:
     async def head(self, conversation: str, before_ms: int | None = None) -> int:
         """Read a conversation's highest seq."""
         return await self._history.head(conversation, before_ms)
+
+    # Logins
+
+    async def log_in(
+        self, user: str, session: str, *, continues: bool, node: int, incarnation: int
+    ) -> Login:
+        """Take a login epoch, in one batch with whatever else is written."""
+        answer: asyncio.Future[Login | None] = asyncio.get_running_loop().create_future()
+
+        def done(login: Login | None) -> None:
+            if not answer.done():
+                answer.set_result(login)
+
+        if not self._writer.log_in(
+            user, session, continues=continues, node=node, incarnation=incarnation, done=done
+        ):
+            raise StoreUnavailable("too many writes wait")
+        try:
+            async with asyncio.timeout(LOG_IN_PATIENCE_S):
+                login = await answer
+        except TimeoutError:
+            raise StoreUnavailable("the database takes no logins for now") from None
+        if login is None:
+            raise StoreUnavailable("the database took no login")
+        return login
+
+    async def newest_logins(self, users: Iterable[str]) -> list[Login]:
+        """Read who logged in last."""
+        return await read_logins(self._readers, users)
+
+    async def cluster_secret(self) -> bytes:
+        """Read the secret, or make it."""
+        return bytes.fromhex(
+            await self._readers.run(
+                functools.partial(
+                    settings.keep,
+                    self._writer.database,
+                    settings.CLUSTER_SECRET,
+                    secrets.token_hex(SECRET_BYTES),
+                )
+            )
+        )
 
     # Directory
 

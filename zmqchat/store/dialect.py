@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from playhouse import db_url
 
+from zmqchat.core.logins import Login
 from zmqchat.errors import StartError
 from zmqchat.store.models import MessageRow
 
@@ -70,6 +71,15 @@ class Marks(NamedTuple):
     conversation: int
 
 
+class NewLogin(NamedTuple):
+    """A login that takes the next epoch of its user."""
+
+    user: str
+    session: str
+    node: int
+    incarnation: int
+
+
 class Statements(Protocol):
     """The statements of a batch, all inside one transaction that somebody else began.
 
@@ -94,6 +104,12 @@ class Statements(Protocol):
 
     def set_marks(self, cursor: Cursor, marks: Sequence[Marks]) -> None:
         """Set read marks."""
+
+    def logins(self, cursor: Cursor, users: Sequence[str]) -> list[Login]:
+        """The newest logins of these users, held until the end, as far as there are any."""
+
+    def log_in(self, cursor: Cursor, rows: Sequence[NewLogin]) -> None:
+        """Raise the epoch of each row's user by one, in this order; a user may stand twice."""
 
 
 class Dialect(Protocol):

@@ -38,7 +38,19 @@ class Mark(msgspec.Struct, gc=False):
     size: int  # bytes
 
 
-Job = Append | Mark
+class LogIn(msgspec.Struct, gc=False):
+    """A login that waits for its epoch."""
+
+    user: str
+    session: str
+    continues: bool  # goes on with an earlier login under the same name
+    node: int
+    incarnation: int
+    done: Callable[[Any], None]  # gets a core.logins.Login, or None if the store closes
+    size: int  # bytes
+
+
+Job = Append | Mark | LogIn
 
 
 class JobQueue:

@@ -74,6 +74,35 @@ class Node(peewee.Model):
         table_name = "node"
 
 
+class Login(peewee.Model):
+    """The newest login of a user who may have one session."""
+
+    id = peewee.BigAutoField()
+    user = peewee.CharField(64, unique=True)
+    login_epoch = peewee.BigIntegerField()
+    session = peewee.CharField(128)
+    node = peewee.BigIntegerField()
+    incarnation = peewee.BigIntegerField()
+
+    class Meta:
+        """peewee's settings."""
+
+        table_name = "login"
+
+
+class Setting(peewee.Model):
+    """Something the cluster keeps for itself, as its secret."""
+
+    id = peewee.BigAutoField()
+    key = peewee.CharField(64, unique=True)
+    value = peewee.CharField(255)
+
+    class Meta:
+        """peewee's settings."""
+
+        table_name = "setting"
+
+
 class MessageRow(NamedTuple):
     """A message as it is read, in this order by every query."""
 

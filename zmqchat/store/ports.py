@@ -9,11 +9,12 @@ room.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import msgspec
 
+from zmqchat.core.logins import Login
 from zmqchat.errors import Refused
 from zmqchat.wire.client import Message
 
@@ -29,6 +30,7 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
     agent: str | None
     msg: str
     client_id: str | None
+    login_epoch: int | None = None  # of the author's session, where the author may have only one
 
 
 class Stored(msgspec.Struct, frozen=True, gc=False):
@@ -78,6 +80,10 @@ class NodeRecord(msgspec.Struct, frozen=True):
     url: str  # what browsers use
     mesh: str  # endpoint of its PUB socket, "" if peers need none
 
+    def session_name(self, number: int) -> str:
+        """Name a session of this life so that no other in the cluster has the name, ever."""
+        return f"{self.name}-{self.incarnation:x}-{number}"
+
 
 class Messages(Protocol):
     """Writes and reads messages.
@@ -85,8 +91,9 @@ class Messages(Protocol):
     A conversation's messages are numbered 1, 2, 3 … by the database; who sees a number is told
     after its commit. The same author and client id in a conversation is the same message: the
     first one is answered, as a duplicate, or `Refused` with ``client_id_reused`` if the text
-    differs. A message the database refuses gets `Refused` with ``not_stored``; others of its
-    batch are not touched.
+    differs. A message the database refuses gets `Refused` with ``not_stored``, and one whose
+    author has logged in since its ``login_epoch`` ``superseded``; others of its batch are not
+    touched.
     """
 
     def append(self, draft: Draft, done: Callable[[Outcome], None]) -> bool:
@@ -119,6 +126,26 @@ class Messages(Protocol):
 
         With ``before_ms`` (milliseconds since 1970), of those created earlier than that.
         """
+
+
+class Logins(Protocol):
+    """Knows the newest login of each user who may have one session, and the cluster's secret."""
+
+    async def log_in(
+        self, user: str, session: str, *, continues: bool, node: int, incarnation: int
+    ) -> Login:
+        """Take the user's next login epoch, and return the user's newest login.
+
+        That is this one, but for a login that ``continues`` an earlier one of the same
+        ``session``: it takes no epoch if the newest login is another session's, which is then
+        returned. Epochs are 1, 2, 3 …, each given once, in whatever process it is asked for.
+        """
+
+    async def newest_logins(self, users: Iterable[str]) -> list[Login]:
+        """The newest logins of those of these users who ever logged in this way."""
+
+    async def cluster_secret(self) -> bytes:
+        """What the nodes sign with: made by the first who asks, the same for all."""
 
 
 class Directory(Protocol):

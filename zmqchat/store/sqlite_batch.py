@@ -16,13 +16,15 @@ from typing import Any
 
 import msgspec
 
-from zmqchat.store.dialect import Cursor, Head, HeadRise, Key, Marks, NewRow
+from zmqchat.core.logins import Login
+from zmqchat.store.dialect import Cursor, Head, HeadRise, Key, Marks, NewLogin, NewRow
 from zmqchat.store.models import KIND_TEXT, MessageRow
 from zmqchat.wire.mesh import Audience
 
 _LARGEST = 256  # rows of a statement: 2,560 of the 32,766 values that SQLite takes
 
 _decode_heads = msgspec.json.Decoder(list[tuple[int, str, int, int, int]]).decode
+_decode_logins = msgspec.json.Decoder(list[tuple[str, int, str, int]]).decode
 
 
 class SqliteStatements:
@@ -54,6 +56,16 @@ class SqliteStatements:
     def set_marks(self, cursor: Cursor, marks: Sequence[Marks]) -> None:
         """Set read marks."""
         _execute(cursor, _set_marks, marks)
+
+    def logins(self, cursor: Cursor, users: Sequence[str]) -> list[Login]:
+        """The newest logins of these users."""
+        found = _execute(cursor, _logins, [(user,) for user in users])
+        rows = itertools.chain.from_iterable(_decode_logins(text) for (text,) in found)
+        return [Login(*row) for row in rows]
+
+    def log_in(self, cursor: Cursor, rows: Sequence[NewLogin]) -> None:
+        """Raise the epochs of these users."""
+        _execute(cursor, _log_in, rows)
 
 
 def _execute(
@@ -143,4 +155,22 @@ def _set_marks(rows: int) -> str:
         f" (VALUES {_values(rows, len(Marks._fields))})"
         " UPDATE conversation SET customer_read_seq = marks.customer_read_seq,"
         " desk_read_seq = marks.desk_read_seq FROM marks WHERE conversation.id = marks.id"
+    )
+
+
+@functools.cache
+def _logins(rows: int) -> str:
+    return (
+        "SELECT json_group_array(json_array(user, login_epoch, session, node))"
+        f" FROM login WHERE user IN ({','.join('?' * rows)})"
+    )
+
+
+@functools.cache
+def _log_in(rows: int) -> str:
+    return (
+        "INSERT INTO login(login_epoch, user, session, node, incarnation)"
+        " VALUES " + ",".join(["(1,?,?,?,?)"] * rows) + " ON CONFLICT(user) DO UPDATE SET"
+        " login_epoch = login_epoch + 1, session = excluded.session, node = excluded.node,"
+        " incarnation = excluded.incarnation"
     )

@@ -28,12 +28,13 @@ from collections.abc import Callable, Sequence
 
 import peewee
 
+from zmqchat.core.logins import Login
 from zmqchat.errors import ErrorCode, Refused
 from zmqchat.store.batch import Answer, Batch
 from zmqchat.store.counts import StoreCounts
 from zmqchat.store.dialect import Dialect, Trouble
 from zmqchat.store.ids import MessageIds
-from zmqchat.store.jobs import Append, Job, JobQueue, Mark
+from zmqchat.store.jobs import Append, Job, JobQueue, LogIn, Mark
 from zmqchat.store.ports import Draft, Outcome, Side
 
 MAX_BATCH_JOBS = 500
@@ -42,6 +43,7 @@ FIRST_WAIT_S = 0.005  # before a batch is tried again; doubled with each try
 LONGEST_WAIT_S = 0.5
 TAKEN_TRIES = 5  # a key that is taken again and again is not found by looking it up
 _MARK_SIZE = 200  # bytes, about
+_LOG_IN_SIZE = 300
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +101,19 @@ class Writer:
     def _wake(self) -> None:
         self._waking = False
         self._queue.wake()
+
+    def log_in(
+        self,
+        user: str,
+        session: str,
+        *,
+        continues: bool,
+        node: int,
+        incarnation: int,
+        done: Callable[[Login | None], None],
+    ) -> bool:
+        """Queue a login; ``done`` gets None if it cannot be done. False: the queue is full."""
+        return self._put(LogIn(user, session, continues, node, incarnation, done, _LOG_IN_SIZE))
 
     def close(self, deadline_s: float) -> None:
         """Finish what is queued, refuse as busy what is left at the deadline; blocks that long.

@@ -23,10 +23,10 @@ DISCARD_S = 1.0  # how long a refused client may take to see why
 
 
 class TextHandler(Protocol):
-    """Who takes what a client says."""
+    """Who admits a client, and takes what it says."""
 
-    async def prepare_session(self) -> bool:
-        """Get ready before the handshake is answered; False if that was refused instead."""
+    async def admit(self) -> bool:
+        """Decide on a client whose handshake is right; False refuses it, with a status set."""
 
     def on_text(self, payload: bytes) -> None:
         """Take one text message, valid UTF-8."""
@@ -44,8 +44,12 @@ class BatchedWebSocket(WebSocketProtocol13):
         self._reader = FrameReader(_websocket_mask, max_bytes)
 
     async def accept_connection(self, handler: WebSocketHandler) -> None:
-        """Answer the handshake once the session is ready, and serve until the connection ends."""
-        if await self._receiver.prepare_session():
+        """Shake hands with a client that is admitted.
+
+        Tornado comes here when it has checked the request and its origin: a request that it
+        refuses must not log anybody in.
+        """
+        if await self._receiver.admit():
             await super().accept_connection(handler)
 
     async def _receive_frame_loop(self) -> None:

@@ -11,6 +11,7 @@ from zmqchat.delivery import Delivery
 from zmqchat.gossip import Gossip
 from zmqchat.peers import Peers
 from zmqchat.store.ports import Directory, Messages
+from zmqchat.takeovers import Takeovers
 from zmqchat.web.origins import Origins
 
 
@@ -23,6 +24,7 @@ class Services(NamedTuple):
     delivery: Delivery
     gossip: Gossip
     peers: Peers
+    takeovers: Takeovers
     origins: Origins
     registry: CollectorRegistry
     readiness: Callable[[], dict[str, str | None]]  # check -> what is wrong, None if nothing

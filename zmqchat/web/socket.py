@@ -46,6 +46,7 @@ from zmqchat.wire.client import (
     encode_welcome,
 )
 from zmqchat.wire.mesh import MAX_FRAME_BYTES
+from zmqchat.wire.proofs import offered_proof
 from zmqchat.wire.websocket import text_frame
 
 log = logging.getLogger(__name__)
@@ -138,7 +139,6 @@ class ChatSocket(WebSocketHandler):
         super().__init__(application, request)
         self._services = services
         self._sockets = sockets
-        self._user = ""
         self._session: Session | None = None
         self._writing = False
         self._heard = True
@@ -169,46 +169,59 @@ class ChatSocket(WebSocketHandler):
             self.set_status(ERRORS[ErrorCode.FORBIDDEN].status)
             self.finish(f"pages of {origin[:200]!r} may not use this server")
             return
-        self._user = user
         try:
             await super().get(user)
         finally:
             self._leave()
 
-    async def prepare_session(self) -> bool:
-        """Follow the user's conversation before the client learns that it is connected."""
-        if name_problem(self._user) is not None:
-            return True  # `open` says what is wrong, by a close code that pages can read
-        session = Session(
-            self._sockets.next_number(),
-            self._user,
-            agent=self._user == self._services.desk,
-            v1=self._offers_v1(),
-            wake=self._wake,
-            drain=self.write_outbox,
-            overflowed=self._overflowed,
-        )
-        if session.v1:
-            session.push(self._welcome(session))
+    async def admit(self) -> bool:
+        """Log the user in and follow the conversation; False if the database does not answer."""
+        user = self.open_args[0]
+        if name_problem(user) is not None:
+            return True  # `open` tells why it goes no further
+        session = self._new_session(user)
         try:
+            await self._log_in(session)
             await self._services.delivery.open(session)
         except StoreUnavailable as error:
-            log.warning("%s cannot connect: %s", session.user, error)
+            self._services.takeovers.close(session)
+            log.warning("%s cannot connect: %s", user, error)
             self.set_status(ERRORS[ErrorCode.UNAVAILABLE].status)
             self.finish(str(error))
             return False
         self._session = session
         return True
 
+    def _new_session(self, user: str) -> Session:
+        return Session(
+            self._sockets.next_number(),
+            user,
+            agent=user == self._services.desk,
+            v1=self._offers_v1(),
+            wake=self._wake,
+            drain=self.write_outbox,
+            end=self._end_session,
+        )
+
     def _offers_v1(self) -> bool:
         offered = self.request.headers.get("Sec-WebSocket-Protocol", "").split(",")
         return self.select_subprotocol([name.strip() for name in offered]) == PROTOCOL_V1
+
+    async def _log_in(self, session: Session) -> None:
+        """Log in, and greet a client of v1; raise `StoreUnavailable`."""
+        proof = offered_proof(self.request.headers.get("Sec-WebSocket-Protocol", ""))
+        continue_ = await self._services.takeovers.log_in(session, proof)
+        if session.v1 and self._ended_with is None:
+            session.push(self._welcome(session, continue_))
 
     async def open(self, user: str) -> None:
         """Begin to talk, and tell the cluster."""
         session = self._session
         if session is None:
             self.end(CloseCode.PROTOCOL, name_problem(user))
+            return
+        if self._ended_with is not None:  # by a newer login, while this one was under way
+            self._end_session(self._ended_with)
             return
         self.set_nodelay(True)
         self._sockets.add(session.number, self)
@@ -218,12 +231,13 @@ class ChatSocket(WebSocketHandler):
             self._services.gossip.tell_now()  # what it is told next follows from this list
             await tell_presence(self._services, [session], Key.OPEN, None)
 
-    def _welcome(self, session: Session) -> bytes:
+    def _welcome(self, session: Session, continue_: str | None) -> bytes:
         peers = self._services.peers
         welcome = Welcome(
             node=peers.own.name,
             nodes=peers.live_urls(),
-            session=f"{peers.own.name}-{peers.own.incarnation:x}-{session.number}",
+            session=peers.own.session_name(session.number),
+            continue_=continue_,
             user=session.user,
             role="agent" if session.agent else "customer",
             ping_interval_ms=PAGE_PING_MS,
@@ -298,11 +312,27 @@ class ChatSocket(WebSocketHandler):
             if self._end_after_writing is not None and not self._writing:
                 self.end(self._end_after_writing)
 
-    def _overflowed(self) -> None:
-        self._leave()
-        self.end(CloseCode.TOO_SLOW)
-
     # The end.
+
+    def _end_session(self, code: CloseCode) -> None:
+        """End the session with its last events, but for a client that is too slow for them."""
+        session = self._session
+        if session is None:  # it is not admitted yet: see `open`
+            self._ended_with = code
+            return
+        self._leave()
+        if code is not CloseCode.TOO_SLOW:
+            self._write_last(session)
+        self.end(code)
+
+    def _write_last(self, session: Session) -> None:
+        connection = self.ws_connection
+        piece = session.outbox.take()
+        if not (piece and isinstance(connection, BatchedWebSocket)) or connection.is_closing():
+            return
+        with contextlib.suppress(StreamClosedError):
+            # Behind what may still be under way; the outbox was bounded, and nothing follows.
+            connection.stream.write(piece).add_done_callback(_seen)
 
     def end(self, code: CloseCode, reason: str | None = None) -> None:
         """Close with a code of ours, and the reason in words."""
@@ -328,8 +358,15 @@ class ChatSocket(WebSocketHandler):
         if session is None:
             return
         self._services.delivery.close(session)
+        self._services.takeovers.close(session)
         if self._sockets.remove(session.number):  # it had begun to talk
             self._services.gossip.close(session)
+
+
+def _seen(written: asyncio.Future[None]) -> None:
+    """Look at how a write ended that nobody waits for."""
+    if not written.cancelled():
+        written.exception()
 
 
 async def tell_presence(

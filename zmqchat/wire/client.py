@@ -29,6 +29,7 @@ class Key(enum.IntEnum):
     OPEN = 1
     CLOSE = 2
     MESSAGE = 3
+    RE_OPEN = 4
     ACK = 5
     ERROR = 6
     READ = 8
@@ -259,6 +260,8 @@ class Welcome(msgspec.Struct, rename="camel"):
     node: str
     nodes: list[str]  # urls of live nodes, this one first
     session: str
+    # What proves to any node that a login goes on with this one; null where a user may have many.
+    continue_: str | None = msgspec.field(name="continue")
     user: str
     role: str  # "customer" or "agent"
     ping_interval_ms: int
@@ -268,6 +271,11 @@ class Welcome(msgspec.Struct, rename="camel"):
 def encode_welcome(welcome: Welcome) -> bytes:
     """WELCOME (key 0)."""
     return _encode({"key": Key.WELCOME, "data": welcome})
+
+
+def encode_re_open(node: str, create_time: str) -> bytes:
+    """RE_OPEN (key 4): the user has logged in on ``node``, and this session is closed."""
+    return _encode({"key": Key.RE_OPEN, "data": {"node": node, "createTime": create_time}})
 
 
 def encode_presence_lists(

@@ -2,7 +2,7 @@
 
 Layout, integers in network order::
 
-    topic    ASCII, ends in "/": m/  h/  p/  n/<node>/
+    topic    ASCII, ends in "/": m/  h/  p/  k/  n/<node>/
     header   version u8, type u8, flags u8, pad u8, cluster tag u32,
              node u16, incarnation u64, oseq u64
     chat     kind u8, audience u8, seq u64, conversation length u16, conversation (UTF-8),
@@ -40,6 +40,7 @@ MAX_INTERVAL_MS = 60_000  # between two beats: a longer one would never be misse
 TOPIC_CHAT = b"m/"
 TOPIC_BEAT = b"h/"
 TOPIC_PRESENCE = b"p/"
+TOPIC_TAKEOVER = b"k/"
 TOPIC_NODE = b"n/"
 
 DROP_REASONS = ("truncated", "version", "cluster", "type", "malformed", "too_large")
@@ -61,6 +62,7 @@ class FrameType(enum.IntEnum):
     PROBE = 6
     PROBE_ACK = 7
     SUSPICION = 8
+    TAKEOVER = 9
 
 
 class ChatKind(enum.IntEnum):
@@ -186,7 +188,15 @@ class Suspicion(msgspec.Struct, frozen=True, array_like=True):
     number: Count  # of the newest beat the sender knows
 
 
-Control = Beat | Delta | SyncRequest | Snapshot | Probe | ProbeAck | Suspicion
+class Takeover(msgspec.Struct, frozen=True, array_like=True):
+    """A user who may have one session has logged in at the origin."""
+
+    user: Name
+    login_epoch: Count  # given by the database; a session with a lower one has to go
+    session: Name  # the login's name: a page that reconnects logs in under the same one
+
+
+Control = Beat | Delta | SyncRequest | Snapshot | Probe | ProbeAck | Suspicion | Takeover
 
 _TYPE_OF: dict[type, FrameType] = {
     Beat: FrameType.BEAT,
@@ -196,6 +206,7 @@ _TYPE_OF: dict[type, FrameType] = {
     Probe: FrameType.PROBE,
     ProbeAck: FrameType.PROBE_ACK,
     Suspicion: FrameType.SUSPICION,
+    Takeover: FrameType.TAKEOVER,
 }
 _CONTROL_DECODERS: dict[int, msgspec.msgpack.Decoder[Any]] = {
     frame_type: msgspec.msgpack.Decoder(body_type) for body_type, frame_type in _TYPE_OF.items()
@@ -204,6 +215,7 @@ _TOPIC_OF: dict[type, bytes] = {
     Beat: TOPIC_BEAT,
     Suspicion: TOPIC_BEAT,
     Delta: TOPIC_PRESENCE,
+    Takeover: TOPIC_TAKEOVER,
 }
 _encode_msgpack = msgspec.msgpack.Encoder().encode
 

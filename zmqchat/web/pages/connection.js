@@ -2,7 +2,8 @@
  * One WebSocket to some live node: finds an address, watches for signs of life, and moves on.
  *
  * Knows WELCOME and PING only; all events go to `onEvent`. Never has two sockets, and never more
- * than one timer: each step replaces the timer of the step before.
+ * than one timer: each step replaces the timer of the step before. By what WELCOME calls `continue`
+ * a node tells a page that comes back from somebody who logs in elsewhere; it is kept in memory only.
  *
  * @typedef {import("./api.js").Api} Api
  * @typedef {import("./nodes.js").NodeList} NodeList
@@ -10,12 +11,19 @@
  * @typedef {{name: "connecting"}
  *   | {name: "online", node: string}
  *   | {name: "waiting", delayMs: number}
- *   | {name: "closed", reason: string}} State
+ *   | {name: "closed", reason: string, again: string}} State
  */
 
 import { Refused, Unreachable } from "./api.js";
 import { retryDelayMs } from "./backoff.js";
-import { KEY, SUBPROTOCOL, closeWords, mayReconnect } from "./protocol.js";
+import {
+  KEY,
+  PROOF_PREFIX,
+  SUBPROTOCOL,
+  againWords,
+  closeWords,
+  mayReconnect,
+} from "./protocol.js";
 
 const WELCOME_DEADLINE_MS = 5000;
 const ANSWER_DEADLINE_MS = 5000;
@@ -28,7 +36,7 @@ export class Connection {
   #onEvent;
   #onState;
   /** @type {State} */
-  #state = { name: "closed", reason: "" };
+  #state = { name: "closed", reason: "", again: againWords(0) };
   /** @type {WebSocket | null} */
   #socket = null;
   /** @type {number | undefined} */
@@ -38,6 +46,8 @@ export class Connection {
   #onlineSince = 0;
   #awaitsAnswer = false;
   #pingIntervalMs = 0;
+  /** @type {string | null} */
+  #continue = null; // proves that the next connection goes on with the last one's login
 
   /**
    * @param {object} parts
@@ -62,12 +72,14 @@ export class Connection {
   }
 
   /**
-   * Disconnect and stay away.
+   * Disconnect and stay away; whoever starts again logs in anew.
    * @param {string} reason in words
+   * @param {string} again what starting again means, in words
    */
-  stop(reason) {
+  stop(reason, again = againWords(0)) {
     this.#leave();
-    this.#enter({ name: "closed", reason });
+    this.#continue = null;
+    this.#enter({ name: "closed", reason, again });
   }
 
   /** The page or the network woke up: try now instead of waiting, or see whether the node lives. */
@@ -103,7 +115,8 @@ export class Connection {
 
   /** @param {string} address */
   #open(address) {
-    const socket = new WebSocket(address, SUBPROTOCOL);
+    const proof = this.#continue === null ? [] : [PROOF_PREFIX + this.#continue];
+    const socket = new WebSocket(address, [SUBPROTOCOL, ...proof]);
     socket.onmessage = (message) => this.#received(JSON.parse(message.data));
     socket.onclose = (close) => this.#closed(close.code, close.reason);
     this.#socket = socket;
@@ -120,6 +133,7 @@ export class Connection {
   /** @param {import("./protocol.js").Welcome} welcome */
   #welcomed(welcome) {
     this.#nodes.learn(welcome.nodes);
+    this.#continue = welcome.continue;
     this.#onlineSince = Date.now();
     this.#pingIntervalMs = welcome.pingIntervalMs;
     this.#pingLater();
@@ -148,7 +162,7 @@ export class Connection {
    */
   #closed(code, reason) {
     if (mayReconnect(code)) this.#retry();
-    else this.stop(closeWords(code, reason));
+    else this.stop(closeWords(code, reason), againWords(code));
   }
 
   #retry() {

@@ -19,6 +19,7 @@
  * @property {string} node
  * @property {string[]} nodes urls of live nodes, the connected one first
  * @property {string} session
+ * @property {string | null} continue proves that a connection goes on with this login
  * @property {string} user
  * @property {string} role "customer" or "agent"
  * @property {number} pingIntervalMs
@@ -61,11 +62,15 @@
 
 export const SUBPROTOCOL = "zmqchat.v1";
 
+/** Of a second subprotocol, which carries what WELCOME called `continue`. */
+export const PROOF_PREFIX = "c.";
+
 export const KEY = Object.freeze({
   WELCOME: 0,
   OPEN: 1,
   CLOSE: 2,
   MESSAGE: 3,
+  RE_OPEN: 4,
   ACK: 5,
   ERROR: 6,
   READ: 8,
@@ -81,8 +86,22 @@ export const LAST_TERMINAL_CLOSE = 4999;
 
 /** @type {Readonly<Record<number, string>>} */
 export const TERMINAL_CLOSE_WORDS = Object.freeze({
+  4501: "logged in elsewhere",
   4503: "the server does not accept this name",
 });
+
+/** @type {Readonly<Record<number, string>>} what the button says that connects all the same */
+const AGAIN_WORDS = Object.freeze({
+  4501: "Use here",
+});
+
+/**
+ * Say what connecting again means after a node closed for good.
+ * @param {number} code
+ */
+export function againWords(code) {
+  return AGAIN_WORDS[code] ?? "Connect again";
+}
 
 /**
  * Tell whether a page closed with this code should connect again by itself.

@@ -37,6 +37,7 @@ export class StatusLine {
   show(state) {
     this.#line.dataset.state = state.name;
     this.#again.hidden = state.name !== "closed";
+    if (state.name === "closed") setText(this.#again, state.again);
     setText(this.#line, WORDS[state.name](state));
     if (state.name === "online") this.complain("");
   }

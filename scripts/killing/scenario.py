@@ -1,0 +1,172 @@
+"""What happens to users whose node is killed or frozen, as desks on the other nodes see it.
+
+A `Scene` has a desk on every node. In each round a node dies with two customers: one is gone, one
+connects elsewhere within the linger. Whatever a desk was told is kept with its time, and what it
+shows is worked out from that, as a page does it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from signal import SIGCONT, SIGSTOP
+from typing import Any, Self
+
+from tests.clients import DESK, Event, V1Client, answer, until
+from tests.processes import ClusterProcesses
+
+MOVES_AFTER_S = 0.5  # so soon a page has found another node
+OPEN, CLOSE = 1, 2
+
+SETTINGS: dict[str, Any] = {"sessions": {"agent": "many"}}  # of the cluster: desks on all nodes
+
+
+class Desk(V1Client):
+    """A desk that keeps the list of who is online."""
+
+    def __init__(self) -> None:
+        super().__init__(DESK)
+        self.changes: list[tuple[float, Event]] = []
+        self._listed: Event = {"data": [], "unknown": [], "listVersion": -1}
+
+    async def start(self, url: str) -> Self:
+        """Connect to a node, and load the list as it is."""
+        await super().start(url)
+        self._listed = await answer(f"{url}/api/online")
+        return self
+
+    def on_event(self, event: Event) -> None:
+        """Keep it, with its time if it is about the list."""
+        super().on_event(event)
+        if event["key"] in (OPEN, CLOSE):
+            self.changes.append((asyncio.get_running_loop().time(), event))
+
+    @property
+    def shown(self) -> dict[str, str]:
+        """Those who are not offline, and whether they are online or unknown."""
+        shown = dict.fromkeys(self._listed["data"], "online")
+        shown |= dict.fromkeys(self._listed["unknown"], "unknown")
+        for _, event in self.changes:
+            if event["listVersion"] > self._listed["listVersion"]:
+                shown |= dict.fromkeys(event["opened"], "online")
+                shown |= dict.fromkeys(event["unknown"], "unknown")
+                for user in event["closed"]:
+                    shown.pop(user, None)
+        return shown
+
+    def told(self, user: str, *lists: str) -> float | None:
+        """When it was first told that a user is in one of these lists of an event."""
+        times = (at for at, event in self.changes for name in lists if user in event[name])
+        return next(times, None)
+
+
+class Scene:
+    """Desks and customers of a running cluster. ``survivor`` is never killed."""
+
+    def __init__(self, cluster: ClusterProcesses, survivor: str = "n1") -> None:
+        self.cluster = cluster
+        self.desks: dict[str, Desk] = {}  # by node
+        self.gone: list[tuple[str, float]] = []  # who died with a node, and when
+        self._survivor = survivor
+        self._customers: dict[str, V1Client] = {}
+        self._rounds = 0
+
+    async def start(self) -> Self:
+        """Open a desk on every node, and a customer that stays where it is."""
+        for name in self.cluster.nodes:
+            self.desks[name] = await Desk().start(self.cluster.url_of[name])
+        await self.enters("stays", self._survivor)
+        await self.agrees()
+        return self
+
+    async def enters(self, user: str, node: str) -> V1Client:
+        """Let a customer connect to a node, as a page that lost its connection does, too."""
+        client = await V1Client(user).start(self.cluster.url_of[node])
+        self._customers[user] = client
+        return client
+
+    async def kill(self, victim: str) -> float:
+        """Kill a node, and start it again once all desks know.
+
+        Returns after how many seconds no desk on another node showed its users as online.
+        """
+        self._rounds += 1
+        gone, moves = f"gone{self._rounds}", f"moves{self._rounds}"
+        clients = [await self.enters(user, victim) for user in (gone, moves)]
+        await self.agrees()
+        desk = self.desks.pop(victim)
+        killed_at = asyncio.get_running_loop().time()
+        self.cluster.kill(victim)
+        for client in (*clients, desk):
+            await client.ended()
+        del self._customers[gone]
+        self.gone.append((gone, killed_at))
+        await asyncio.sleep(MOVES_AFTER_S)
+        await self.enters(moves, self._survivor)
+        await self._all_told(gone, "unknown", "closed")
+        await asyncio.to_thread(self.cluster.start, victim)
+        self.desks[victim] = await Desk().start(self.cluster.url_of[victim])
+        return self._latest(gone, "unknown", "closed") - killed_at
+
+    async def freeze(self, victim: str) -> float:
+        """Freeze a node, and let it go on once all desks know; return as `kill` does."""
+        await self.enters("frozen", victim)
+        await self.agrees()
+        desk = self.desks.pop(victim)
+        frozen_at = asyncio.get_running_loop().time()
+        self.cluster.send(victim, SIGSTOP)
+        await self._all_told("frozen", "unknown", "closed")
+        self.cluster.send(victim, SIGCONT)
+        hidden_s = self._latest("frozen", "unknown", "closed") - frozen_at
+        self.desks[victim] = desk
+        return hidden_s
+
+    async def agrees(self) -> None:
+        """Wait until every desk shows every customer who is connected as online, nobody else."""
+        expected = dict.fromkeys(self._customers, "online")
+        await until(
+            f"every desk to show {sorted(expected)}",
+            lambda: all(desk.shown == expected for desk in self.desks.values()),
+            lambda: {name: desk.shown for name, desk in self.desks.items()},
+        )
+
+    async def listed(self) -> dict[str, tuple[list[str], list[str]]]:
+        """What each node says over REST: who is not offline, and who of them is unknown."""
+        found = {
+            name: await answer(f"{self.cluster.url_of[name]}/api/online") for name in self.desks
+        }
+        return {name: (one["data"], one["unknown"]) for name, one in found.items()}
+
+    @property
+    def online(self) -> list[str]:
+        """The customers who are connected, in the order of names."""
+        return sorted(self._customers)
+
+    def closed_wrongly(self) -> set[str]:
+        """Customers who are connected, now or again, and were told as offline meanwhile."""
+        return {
+            user
+            for user in self._customers
+            for desk in self.desks.values()
+            if desk.told(user, "closed") is not None
+        }
+
+    def offline_after_s(self) -> list[float]:
+        """After how many seconds each who died with a node was offline for the last desk."""
+        return [self._latest(user, "closed") - killed_at for user, killed_at in self.gone]
+
+    async def close(self) -> None:
+        """Disconnect all."""
+        for client in (*self._customers.values(), *self.desks.values()):
+            await client.close()
+
+    async def _all_told(self, user: str, *lists: str) -> None:
+        await until(
+            f"every desk to be told of {user}: {lists}",
+            lambda: all(desk.told(user, *lists) is not None for desk in self.desks.values()),
+            lambda: {name: desk.shown for name, desk in self.desks.items()},
+        )
+
+    def _latest(self, user: str, *lists: str) -> float:
+        """When the last of the desks that were told was told."""
+        times = (desk.told(user, *lists) for desk in self.desks.values())
+        return max(at for at in times if at is not None)
