@@ -194,9 +194,21 @@ class ClusterProcesses:
 
     def start(self, *names: str) -> None:
         """Start these forwarders and nodes, again or for the first time, and wait for them."""
+        self.launch(*names)
+        self.await_ready(*names)
+
+    def launch(self, *names: str) -> None:
+        """Start these without waiting; in the main thread.
+
+        The kernel kills a child that asked to die with its parent when the thread ends that
+        started it.
+        """
         for name in names:
             assert name not in self.processes or self.processes[name].returncode is not None
             self.processes[name] = Process(self._log(name), self._argv(name))
+
+    def await_ready(self, *names: str) -> None:
+        """Wait until these can be used; in any thread."""
         for name in names:
             self._await_ready(name)
 

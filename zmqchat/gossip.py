@@ -78,7 +78,7 @@ class Gossip:
 
     def start(self) -> None:
         """Begin to beat."""
-        self._wake()
+        self._carry_out(self._engine.on_tick(self._loop.time()))
 
     def drain(self) -> None:
         """Tell the cluster that this node leaves soon."""
@@ -90,11 +90,13 @@ class Gossip:
         self._stopped = True
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
 
     def open(self, session: Session) -> None:
         """Tell the cluster of a session that opened here."""
         entry = SessionEntry(session.number, session.user, session.agent)
-        self._carry_out(self._engine.open(entry, self._loop.time()))
+        if not self._stopped:
+            self._carry_out(self._engine.open(entry, self._loop.time()))
 
     def close(self, session: Session) -> None:
         """Tell the cluster of a session that closed here."""
@@ -135,7 +137,8 @@ class Gossip:
 
     def tell_now(self) -> None:
         """Tell agents what was gathered, so that the list and its version stand for each other."""
-        self._carry_out(self._engine.tell(self._loop.time()))
+        if not self._stopped:
+            self._carry_out(self._engine.tell(self._loop.time()))
 
     def _arm(self) -> None:
         wake_at = self._engine.next_wakeup

@@ -8,6 +8,7 @@ shows is worked out from that, as a page does it.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from signal import SIGCONT, SIGSTOP
 from typing import Any, Self
 
@@ -92,7 +93,10 @@ class Scene:
         self._rounds += 1
         gone, moves = f"gone{self._rounds}", f"moves{self._rounds}"
         clients = [await self.enters(user, victim) for user in (gone, moves)]
-        await self.agrees()
+        await self._until_all(
+            f"{gone} and {moves} online",
+            lambda desk: desk.shown.get(gone) == desk.shown.get(moves) == "online",
+        )
         desk = self.desks.pop(victim)
         killed_at = asyncio.get_running_loop().time()
         self.cluster.kill(victim)
@@ -103,31 +107,31 @@ class Scene:
         await asyncio.sleep(MOVES_AFTER_S)
         await self.enters(moves, self._survivor)
         await self._all_told(gone, "unknown", "closed")
-        await asyncio.to_thread(self.cluster.start, victim)
+        self.cluster.launch(victim)
+        await asyncio.to_thread(self.cluster.await_ready, victim)
         self.desks[victim] = await Desk().start(self.cluster.url_of[victim])
         return self._latest(gone, "unknown", "closed") - killed_at
 
-    async def freeze(self, victim: str) -> float:
-        """Freeze a node, and let it go on once all desks know; return as `kill` does."""
-        await self.enters("frozen", victim)
+    async def freeze(self, user: str, victim: str) -> float:
+        """Freeze a node with a new customer, and let it go on once all desks know.
+
+        Returns as `kill` does.
+        """
+        await self.enters(user, victim)
         await self.agrees()
         desk = self.desks.pop(victim)
         frozen_at = asyncio.get_running_loop().time()
         self.cluster.send(victim, SIGSTOP)
-        await self._all_told("frozen", "unknown", "closed")
+        await self._all_told(user, "unknown", "closed")
         self.cluster.send(victim, SIGCONT)
-        hidden_s = self._latest("frozen", "unknown", "closed") - frozen_at
+        hidden_s = self._latest(user, "unknown", "closed") - frozen_at
         self.desks[victim] = desk
         return hidden_s
 
     async def agrees(self) -> None:
         """Wait until every desk shows every customer who is connected as online, nobody else."""
         expected = dict.fromkeys(self._customers, "online")
-        await until(
-            f"every desk to show {sorted(expected)}",
-            lambda: all(desk.shown == expected for desk in self.desks.values()),
-            lambda: {name: desk.shown for name, desk in self.desks.items()},
-        )
+        await self._until_all(f"{sorted(expected)} online", lambda desk: desk.shown == expected)
 
     async def listed(self) -> dict[str, tuple[list[str], list[str]]]:
         """What each node says over REST: who is not offline, and who of them is unknown."""
@@ -160,9 +164,14 @@ class Scene:
             await client.close()
 
     async def _all_told(self, user: str, *lists: str) -> None:
+        await self._until_all(
+            f"{user} told as {lists}", lambda desk: desk.told(user, *lists) is not None
+        )
+
+    async def _until_all(self, what: str, condition: Callable[[Desk], bool]) -> None:
         await until(
-            f"every desk to be told of {user}: {lists}",
-            lambda: all(desk.told(user, *lists) is not None for desk in self.desks.values()),
+            f"every desk: {what}",
+            lambda: all(condition(desk) for desk in self.desks.values()),
             lambda: {name: desk.shown for name, desk in self.desks.items()},
         )
 

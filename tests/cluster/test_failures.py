@@ -46,7 +46,7 @@ def test_users_of_a_frozen_node_are_unknown_until_it_goes_on(
 
     async def main(cluster: ClusterProcesses) -> None:
         scene = await Scene(cluster).start()
-        assert await scene.freeze("n3") < 6.0
+        assert await scene.freeze("frozen", "n3") < 6.0
         await scene.agrees()
         assert await scene.listed() == dict.fromkeys(scene.desks, (scene.online, []))
         assert not scene.closed_wrongly()
