@@ -15,7 +15,14 @@ import pytest
 from tests.clients import until
 from tests.contract.buses import CLUSTER, KINDS, Mesh, Node, beat, chat, request
 from zmqchat.mesh.bus import DRAIN_LIMIT
-from zmqchat.wire.mesh import COMPRESS_OVER_BYTES, MAX_FRAME_BYTES, Codec, SyncRequest
+from zmqchat.wire.mesh import (
+    COMPRESS_OVER_BYTES,
+    MAX_FRAME_BYTES,
+    Codec,
+    Delta,
+    SyncRequest,
+    Takeover,
+)
 
 
 @pytest.fixture(params=KINDS)
@@ -104,6 +111,22 @@ def test_a_frame_for_one_node_reaches_no_other(mesh: Mesh) -> None:
             await node.gets_beat(sender, 1)
             asked = {c.have_version for _, c in node.sink.controls if isinstance(c, SyncRequest)}
             assert asked == {node.number}
+
+    asyncio.run(main())
+
+
+def test_news_for_everybody_reaches_everybody(mesh: Mesh) -> None:
+    """Beats, presence and logins, each under a topic of its own."""
+
+    async def main() -> None:
+        news = (beat(1), Delta(1, 2, [], [7]), Takeover("u1", 3, "s"))
+        sender, *others = await _met(mesh, 1, 2, 10)
+        for control in (*news, beat(2)):  # the last one comes after the others in its class
+            sender.bus.publish_control(control)
+        for node in others:
+            await node.gets_beat(sender, 2)
+            heard = [control for _, control in node.sink.controls]
+            assert all(control in heard for control in news), heard
 
     asyncio.run(main())
 

@@ -87,6 +87,8 @@ class Batch:
         fenced = [
             (place, job.draft) for place, job in self._fresh if job.draft.login_epoch is not None
         ]
+        if not (fenced or self._logins):
+            return
         asked = [draft.author for _, draft in fenced]
         asked += [login.user for _, login in self._logins if login.continues]
         newest = newest_logins(cursor, statements, asked)
