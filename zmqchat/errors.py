@@ -77,6 +77,7 @@ class CloseCode(enum.IntEnum):
     INVALID_TEXT = 1007
     TOO_BIG = 1009
     SERVICE_RESTART = 1012
+    DRAINING = 4000
     TOO_SLOW = 4001
     NO_PONG = 4003
     LOGGED_IN_ELSEWHERE = 4501
@@ -90,6 +91,7 @@ CLOSE_MEANINGS: dict[CloseCode, str] = {
     CloseCode.INVALID_TEXT: "a text frame is not UTF-8",
     CloseCode.TOO_BIG: "a frame is larger than max_frame_bytes",
     CloseCode.SERVICE_RESTART: "the node restarts",
+    CloseCode.DRAINING: "the node leaves; another one is there",
     CloseCode.TOO_SLOW: "the client reads too slowly; resume from the history",
     CloseCode.NO_PONG: "two pings stayed unanswered",
     CloseCode.LOGGED_IN_ELSEWHERE: "logged in elsewhere",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import random
 import resource
 import signal
@@ -68,8 +69,15 @@ def run(config: Config, node: Node, *, insecure: bool = False) -> None:
 async def _run(config: Config, node: Node) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            log.warning("%s stops now", node.name)
+            os._exit(1)
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, on_signal)
     async with running(config, node) as started:
         print(started.ready_line, flush=True)  # noqa: T201 - told to whoever started us
         await stop.wait()
@@ -115,6 +123,7 @@ class RunningNode:
         loop = asyncio.get_running_loop()
         rng = random.Random()  # noqa: S311 - spreads load and timers, guards nothing
         self.record = record
+        self._rng = rng
         self._config = config
         self._store = store
         self._bus = bus
@@ -177,13 +186,16 @@ class RunningNode:
 
     async def stop(self) -> None:
         """Finish what was begun, then fall silent."""
-        self._stopping = True
+        self._stopping = self._peers.leaving = True
         self._server.stop()
+        self._gossip.drain()
+        await self._sockets.drain(self._peers.elsewhere, self._rng)
         await self._tasks.cancel()
         await self._takeovers.stop()
         await self._delivery.close_all()
         await self._store.close()
-        await self._sockets.close_all(CloseCode.SERVICE_RESTART)
+        alone = self._peers.elsewhere() is None
+        await self._sockets.close_all(CloseCode.SERVICE_RESTART if alone else CloseCode.DRAINING)
         self._gossip.stop()
         await self._server.close_all_connections()
 

@@ -45,6 +45,7 @@ class Peers:
         self._rng = rng
         self._records: dict[int, NodeRecord] = {}
         self._soon = asyncio.Event()
+        self.leaving = False  # nobody is to be sent here any more
 
     def refresh_soon(self) -> None:
         """Read the table at once, since a node came that may not be known."""
@@ -100,9 +101,15 @@ class Peers:
         not send all of it to the same place.
         """
         loads = {record.url: sessions for record, sessions in self._live()}
-        loads[self.own.url] = own_sessions
+        if not (self.leaving and loads):
+            loads[self.own.url] = own_sessions
         picked = self._rng.sample(list(loads), min(2, len(loads)))
         return min(picked, key=loads.__getitem__)
+
+    def elsewhere(self) -> NodeRecord | None:
+        """Pick a live node for a session of this one, which leaves; None if there is no other."""
+        live = [record for record, _ in self._live()]
+        return self._rng.choice(live) if live else None
 
     def _live(self) -> list[tuple[NodeRecord, int]]:
         """List the nodes that take sessions, each with how many it has."""

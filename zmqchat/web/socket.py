@@ -10,8 +10,9 @@ import asyncio
 import collections
 import contextlib
 import logging
+import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tornado.httputil import HTTPServerRequest
 from tornado.iostream import StreamClosedError
@@ -29,6 +30,7 @@ from zmqchat.errors import (
     StoreUnavailable,
 )
 from zmqchat.names import name_problem
+from zmqchat.store.ports import NodeRecord
 from zmqchat.web.batched import BatchedWebSocket
 from zmqchat.web.services import Services
 from zmqchat.wire.client import (
@@ -39,6 +41,7 @@ from zmqchat.wire.client import (
     Send,
     Welcome,
     decode_event,
+    encode_drain,
     encode_error,
     encode_ping,
     encode_presence_change,
@@ -55,6 +58,8 @@ PAGE_PING_MS = 10_000  # how often a page is asked to send PING
 RFC_PING_S = 30.0  # how often silent clients are pinged
 MAX_MISSED_PONGS = 2
 LIST_LIMIT = 1000  # names in the lists of the original's clients
+DRAINED_A_SECOND = 200  # clients that other nodes are asked to take
+LEAST_DRAIN_S, MOST_DRAIN_S = 0.2, 4.0
 CLOSING_S = 1.0  # how long clients may take to end their side when the node stops
 MAX_REASON_BYTES = 123  # a control frame has 125 bytes, and the code takes two
 NO_CLOSE_FRAME = 1006  # what browsers report when a connection ends without one
@@ -110,16 +115,35 @@ class Sockets:
             for socket in list(self._open.values()):
                 socket.check_alive()
 
+    async def drain(self, elsewhere: Callable[[], NodeRecord | None], rng: random.Random) -> None:
+        """Send the clients of v1 to other nodes, one after the other, and wait until they went.
+
+        Who does not go in time, or does not know how to, is left to `close_all`.
+        """
+        moving = [socket for socket in self._open.values() if socket.speaks_v1]
+        window_s = min(max(len(moving) / DRAINED_A_SECOND, LEAST_DRAIN_S), MOST_DRAIN_S)
+        told = 0
+        for socket in moving:
+            if (node := elsewhere()) is not None:
+                told += 1
+                after_ms = int(rng.uniform(0, window_s) * 1000)
+                socket.push(text_frame(encode_drain(node.name, node.url, after_ms)))
+        if told:
+            await self._wait_until_empty(window_s + CLOSING_S)
+
+    async def _wait_until_empty(self, seconds: float) -> None:
+        if self._open:
+            self._emptied = asyncio.Event()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._emptied.wait()
+
     async def close_all(self, code: CloseCode) -> None:
         """Write what waits, close every socket, and give the clients a moment to take it."""
         self._flush()
         for socket in list(self._open.values()):
             socket.end_when_written(code)
-        if self._open:
-            self._emptied = asyncio.Event()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(CLOSING_S):
-                    await self._emptied.wait()
+        await self._wait_until_empty(CLOSING_S)
 
     def __len__(self) -> int:
         return len(self._open)
@@ -179,6 +203,10 @@ class ChatSocket(WebSocketHandler):
         user = self.open_args[0]
         if name_problem(user) is not None:
             return True  # `open` tells why it goes no further
+        if self._services.peers.leaving:
+            self.set_status(ERRORS[ErrorCode.UNAVAILABLE].status)
+            self.finish("this node is leaving")
+            return False
         session = self._new_session(user)
         try:
             await self._log_in(session)
@@ -283,6 +311,16 @@ class ChatSocket(WebSocketHandler):
                 self.ping()
 
     # Out.
+
+    @property
+    def speaks_v1(self) -> bool:
+        """Whether the client understands DRAIN."""
+        return self._session is not None and self._session.v1
+
+    def push(self, event: bytes) -> None:
+        """Queue an event for this client alone."""
+        if self._session is not None:
+            self._session.push(event)
 
     def _wake(self) -> None:
         if not self._writing:

@@ -33,6 +33,7 @@ class Key(enum.IntEnum):
     ACK = 5
     ERROR = 6
     READ = 8
+    DRAIN = 10
     PING = 13
 
 
@@ -247,6 +248,12 @@ def encode_read(conversation: str, seq: int, reader: str) -> bytes:
     """READ (key 8): ``reader``, the customer or the desk account, has read up to ``seq``."""
     data = {"conversation": conversation, "seq": seq, "reader": reader}
     return _encode({"key": Key.READ, "data": data})
+
+
+def encode_drain(node: str, url: str, after_ms: int) -> bytes:
+    """DRAIN (key 10): this node is leaving; connect to ``node`` at ``url`` in so many ms."""
+    data = {"node": node, "url": url, "afterMs": after_ms}
+    return _encode({"key": Key.DRAIN, "data": data})
 
 
 def encode_ping() -> bytes:

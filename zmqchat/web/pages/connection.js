@@ -125,6 +125,7 @@ export class Connection {
 
   /** @param {any} event */
   #received(event) {
+    if (event.key === KEY.DRAIN) return this.#drained(event.data);
     if (event.key === KEY.WELCOME) this.#welcomed(event.data);
     if (this.#awaitsAnswer) this.#pingLater(); // whatever came is a sign of life
     if (event.key !== KEY.PING) this.#onEvent(event);
@@ -138,6 +139,17 @@ export class Connection {
     this.#pingIntervalMs = welcome.pingIntervalMs;
     this.#pingLater();
     this.#enter({ name: "online", node: welcome.node });
+  }
+
+  /**
+   * The node leaves: move to the one it names, when our turn has come.
+   * @param {{url: string, afterMs: number}} drain
+   */
+  #drained({ url, afterMs }) {
+    if (this.#socket) this.#nodes.failed(httpOrigin(this.#socket.url));
+    this.#nodes.learn([url]);
+    this.#awaitsAnswer = false;
+    this.#later(() => this.#connect(), afterMs);
   }
 
   #pingLater() {

@@ -74,6 +74,7 @@ export const KEY = Object.freeze({
   ACK: 5,
   ERROR: 6,
   READ: 8,
+  DRAIN: 10,
   PING: 13,
 });
 
