@@ -99,9 +99,8 @@ def test_one_forwarder_of_two_is_enough() -> None:
 
     async def main() -> None:
         with running_forwarder() as first:
-            ends = first.xsub, first.xpub
             with running_forwarder() as second:
-                both = [ends, (second.xsub, second.xpub)]
+                both = [(one.xsub, one.xpub) for one in (first, second)]
                 mesh = Mesh(lambda codec: ForwardedBus(codec, both), _no_strangers, copies=2)
                 a, b = mesh.join(1).start(), mesh.join(2).start()
                 await mesh.meet(a, b)
