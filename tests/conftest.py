@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Coroutine, Generator
@@ -26,6 +27,9 @@ hypothesis.settings.register_profile("zmqchat", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "zmqchat")
 
+
+# Under nohup the tests' children would ignore a hang-up, which some tests send them.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # -- nothing is left behind ---------------------------------------------------------------------
 

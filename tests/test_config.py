@@ -359,9 +359,12 @@ def test_picking_a_node() -> None:
 def test_where_a_node_is_found(http: str, url: str | None, effective: str, loopback: bool) -> None:
     """A node's url is what browsers use, whatever it listens on."""
     node = Node(name="n1", http=http, url=url)
-    assert node.effective_url == effective
+    address = node.http_address
+    assert node.url_on(address.port) == effective
     assert node.is_loopback is loopback
-    assert f"{node.http_host}:{node.http_port}" == http.replace("[", "").replace("]", "")
+    assert f"{node.http_address.host}:{node.http_address.port}" == http.replace("[", "").replace(
+        "]", ""
+    )
 
 
 def test_the_port_that_was_really_bound() -> None:

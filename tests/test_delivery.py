@@ -12,15 +12,16 @@ from typing import Any
 
 import pytest
 
+import zmqchat.delivery
 from tests.clients import DESK, until
 from zmqchat.core.sessions import Session
 from zmqchat.delivery import Delivery
-from zmqchat.errors import ErrorCode, Refused
+from zmqchat.errors import ErrorCode, Refused, StoreUnavailable
 from zmqchat.mesh.bus import Peer
 from zmqchat.mesh.memory import MemoryBus, MemoryNetwork, first
 from zmqchat.store.database import Store
 from zmqchat.wire.client import MarkRead, Send
-from zmqchat.wire.mesh import Chat, Codec, Control, Header
+from zmqchat.wire.mesh import Audience, Chat, ChatKind, Codec, Control, Header
 
 NUMBERS = (1, 2)
 
@@ -31,7 +32,13 @@ class Client:
     def __init__(self, number: int, user: str) -> None:
         self.events: list[dict[str, Any]] = []
         self.session = Session(
-            number, user, agent=user == DESK, v1=True, wake=self._take, end=lambda _: None
+            number,
+            user,
+            agent=user == DESK,
+            v1=True,
+            wake=self._take,
+            drain=self._take,
+            end=lambda _: None,
         )
 
     def _take(self) -> None:
@@ -185,6 +192,91 @@ def test_a_retry_is_told_again_but_delivered_once(tmp_path: Path) -> None:
             await customer.shows(["one", "two"])
             acks = [event["data"]["duplicate"] for event in customer.events if event["key"] == 5]
             assert acks == [False, True, False]
+
+    asyncio.run(main())
+
+
+def test_a_message_whose_node_died_before_publishing_is_found_by_its_retry(
+    tmp_path: Path,
+) -> None:
+    """The retry's frame is flagged as published again, and yet it is the first that arrives."""
+
+    async def main() -> None:
+        async with two_nodes(tmp_path) as (here, there, network):
+            desk = await there.open(DESK)
+            customer = await here.open("u1")
+            network.cut(1, 2)
+            await here.say(customer, "one", "c1")
+            network.heal(1, 2)
+            await here.say(customer, "one", "c1")
+            await desk.shows(["one"])
+            assert desk.texts() == ["one"]
+
+    asyncio.run(main())
+
+
+def test_a_seq_that_nobody_stored_stops_no_conversation(tmp_path: Path) -> None:
+    """A frame that tells of more than there is costs one read; what is real goes on."""
+
+    async def main() -> None:
+        async with two_nodes(tmp_path) as (here, there, network):
+            customer, desk = await here.open("u1"), await there.open(DESK)
+            await here.say(customer, "one")
+            await desk.shows(["one"])
+            forged = Chat(ChatKind.MESSAGE, Audience.ALL, "u1", 2**62, b"{}")
+            network.inject(Codec("test", 9, 1).encode_chat(forged), 2)
+            reads = there.delivery
+            await until("the hole was read", lambda: reads.gap_reads == 1, lambda: reads.gap_reads)
+            for text in ("two", "three"):
+                await here.say(customer, text)
+            await desk.shows(["one", "two", "three"])
+            assert reads.gap_reads == 1
+
+    asyncio.run(main())
+
+
+def test_a_database_that_is_away_while_somebody_opens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The customer is turned away; the desk, and whoever comes back, miss nothing afterwards."""
+    monkeypatch.setattr(zmqchat.delivery, "OPEN_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(zmqchat.delivery, "RETRY_READ_S", 0.2)
+
+    async def main() -> None:
+        async with two_nodes(tmp_path) as (here, there, _):
+            writer = await here.open("u1")
+            desk = await there.open(DESK)
+            head = there.store.head
+
+            async def away(*_: object) -> int:
+                raise StoreUnavailable("away")
+
+            monkeypatch.setattr(there.store, "head", away)
+            with pytest.raises(StoreUnavailable):
+                await there.open("u1")
+            await here.say(writer, "one")
+            await here.say(writer, "two")
+            monkeypatch.setattr(there.store, "head", head)
+            await desk.shows(["one", "two"])
+            again = await there.open("u1")
+            await here.say(writer, "three")
+            await desk.shows(["one", "two", "three"])
+            await again.shows(["three"])
+
+    asyncio.run(main())
+
+
+def test_a_message_that_is_committed_while_its_customer_opens(tmp_path: Path) -> None:
+    """An agent who is here is given it, although the customer's history has it already."""
+
+    async def main() -> None:
+        async with two_nodes(tmp_path) as (here, there, _):
+            desk, writer = await there.open(DESK), await here.open("u1")
+            opening = asyncio.ensure_future(there.open("u1"))
+            for text in ("one", "two", "three"):
+                await here.say(writer, text)
+            await opening
+            await desk.shows(["one", "two", "three"])
 
     asyncio.run(main())
 

@@ -31,7 +31,13 @@ class Client:
         self.closed: list[CloseCode] = []
         self.proof: str | None = None
         self.session = Session(
-            number, user, agent=agent, v1=True, wake=self._take, end=self.closed.append
+            number,
+            user,
+            agent=agent,
+            v1=True,
+            wake=self._take,
+            drain=self._take,
+            end=self.closed.append,
         )
 
     def _take(self) -> None:

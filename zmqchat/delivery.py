@@ -12,17 +12,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from prometheus_client import Histogram
 
 from zmqchat.core.rights import Identity, check_may_read, conversation_of
-from zmqchat.core.sequence import Gap, Sequences
+from zmqchat.core.sequence import REORDER_WINDOW_S, Gap, Sequences
 from zmqchat.core.sessions import Session, Sessions
 from zmqchat.errors import ErrorCode, Refused, StoreUnavailable
 from zmqchat.mesh.bus import Bus
+from zmqchat.names import name_problem
 from zmqchat.store.ports import Draft, Messages, Outcome, Side
+from zmqchat.tasks import Tasks
 from zmqchat.wire.client import (
     MarkRead,
     Send,
@@ -38,6 +39,7 @@ log = logging.getLogger(__name__)
 
 READS_AT_ONCE = 8  # ranged reads for gaps; an outage of a link leaves one in every conversation
 RETRY_READ_S = 1.0
+OPEN_TIMEOUT_S = 5.0  # a client that cannot be served is told so, and tries another node
 OBSERVE_EVERY = 16  # an observation costs a tenth of what a whole message does
 LATENCY_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
@@ -80,7 +82,9 @@ class Delivery:
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0.0
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
+        self._starts: dict[str, asyncio.Task[None]] = {}  # whose start is being looked up
+        self._lowest_heard: dict[str, int] = {}  # of those, the lowest fresh seq so far
 
     # Sessions.
 
@@ -93,15 +97,17 @@ class Delivery:
         if session.agent and not self.sessions.agents:
             self._agents_since_ms = self._wall_ms()
         self.sessions.add(session)
-        if session.agent or session.user in self._sequences:
+        if session.agent or self._sequences.has_started(session.user):
             return
-        self._sequences.expect(session.user)
         try:
-            head = await self._messages.head(session.user)
-        except StoreUnavailable:
+            async with asyncio.timeout(OPEN_TIMEOUT_S):
+                await asyncio.shield(self._follow(session.user))
+        except TimeoutError:
+            self.close(session)
+            raise StoreUnavailable("the database does not tell where the chat stands") from None
+        except BaseException:
             self.close(session)
             raise
-        self._start(session.user, head)
 
     def close(self, session: Session) -> None:
         """Forget a session."""
@@ -150,9 +156,7 @@ class Delivery:
         """End the reads that still run."""
         if self._timer is not None:
             self._timer.cancel()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.cancel()
 
     # What comes from the store and from peers.
 
@@ -166,10 +170,8 @@ class Delivery:
             self._deliver(conversation, (event,))
             return
         sequences = self._sequences
-        if conversation not in sequences:
-            if chat.republished:  # an old message again: no place to start from
-                return
-            self._begin(conversation, chat.seq)
+        if not sequences.has_started(conversation) and not self._begin(chat):
+            return
         ready = sequences.offer(conversation, chat.seq, event, self._now())
         self._deliver(conversation, ready)
         if len(ready) != 1:
@@ -212,46 +214,76 @@ class Delivery:
 
     # Where a conversation begins, and what is missing of it.
 
-    def _begin(self, conversation: str, seq: int) -> None:
-        """Track a conversation that agents hear of for the first time."""
-        if seq == 1:
-            self._sequences.start(conversation, 0, self._now())
-            return
-        self._sequences.expect(conversation)
-        # What was stored after the first agent came is theirs, though its frame was overtaken.
-        self._spawn(self._find_start(conversation, self._agents_since_ms))
+    def _begin(self, chat: Chat) -> bool:
+        """Find out where a conversation starts for us; False if nothing can be made of the frame.
 
-    async def _find_start(self, conversation: str, before_ms: int) -> None:
+        A message that is published again may be old, or one whose first frame was lost: only the
+        store can tell, so unlike a fresh one it gives no place to start from.
+        """
+        conversation = chat.conversation
+        if conversation not in self._sequences:
+            if name_problem(conversation) is not None:
+                return False
+            if chat.seq == 1 and not chat.republished:
+                self._sequences.start(conversation, 0, self._now())
+                return True
+        self._follow(conversation)
+        if not chat.republished:
+            lowest = self._lowest_heard.get(conversation, chat.seq)
+            self._lowest_heard[conversation] = min(lowest, chat.seq)
+        return True
+
+    def _follow(self, conversation: str) -> asyncio.Task[None]:
+        """Track a conversation; the task ends when its start is known."""
+        self._sequences.expect(conversation)
+        task = self._starts.get(conversation)
+        if task is None:
+            task = self._tasks.spawn(self._find_start(conversation))
+            self._starts[conversation] = task
+        return task
+
+    async def _find_start(self, conversation: str) -> None:
+        """Start above the head; for agents above what was stored before the first of them came."""
+        # Decided before the answer is awaited: whoever comes meanwhile reads the history later.
+        before_ms = self._agents_since_ms if self.sessions.agents else None
+        try:
+            head = await self._head(conversation, before_ms)
+        finally:
+            del self._starts[conversation]
+            lowest = self._lowest_heard.pop(conversation, None)
+        if conversation not in self._sequences:
+            return
+        if before_ms is not None and lowest is not None:
+            # Stamped before the first agent came but committed, and heard, after: it is theirs.
+            head = min(head, lowest - 1)
+        self._deliver(conversation, self._sequences.start(conversation, head, self._now()))
+        self._arm()
+
+    async def _head(self, conversation: str, before_ms: int | None) -> int:
         while True:
             try:
-                head = await self._messages.head(conversation, before_ms)
-                break
+                async with self._reads:
+                    return await self._messages.head(conversation, before_ms)
             except StoreUnavailable as error:
                 log.warning("cannot read the head of %r yet: %s", conversation, error)
                 await asyncio.sleep(RETRY_READ_S)
-        self._start(conversation, head)
-
-    def _start(self, conversation: str, after: int) -> None:
-        if conversation in self._sequences:
-            self._deliver(conversation, self._sequences.start(conversation, after, self._now()))
-            self._arm()
 
     def _arm(self) -> None:
         """Wake up when the next gap is due."""
-        due = self._sequences.next_due()
-        if due is None:
-            return
         if self._timer is not None:
-            if self._timer_due <= due:
+            # A new hole is due a whole window from now: most often the timer comes before that.
+            if self._timer_due <= self._now() + REORDER_WINDOW_S:
                 return
             self._timer.cancel()
-        self._timer_due = due
-        self._timer = asyncio.get_running_loop().call_at(due, self._read_gaps)
+            self._timer = None
+        if (due := self._sequences.next_due()) is not None:
+            self._timer_due = due
+            self._timer = asyncio.get_running_loop().call_at(due, self._read_gaps)
 
     def _read_gaps(self) -> None:
         self._timer = None
         for gap in self._sequences.gaps(self._now()):
-            self._spawn(self._read_gap(gap))
+            self._tasks.spawn(self._read_gap(gap))
         self._arm()
 
     async def _read_gap(self, gap: Gap) -> None:
@@ -259,21 +291,20 @@ class Delivery:
         try:
             async with self._reads:
                 messages = await self._messages.between(*gap)
+                # If the end is not there, somebody told of more than there is.
+                whole = bool(messages) and messages[-1].seq == gap.last
+                head = None if whole else await self._messages.head(gap.conversation)
         except StoreUnavailable as error:
             log.warning("cannot read %s yet: %s", gap, error)
             self._sequences.retry(gap, self._now() + RETRY_READ_S)
         else:
             found = [(message.seq, text_frame(encode_message(message))) for message in messages]
-            self._deliver(gap.conversation, self._sequences.fill(gap, found, self._now()))
+            ready = self._sequences.fill(gap, found, self._now(), head)
+            self._deliver(gap.conversation, ready)
         self._arm()
 
     def _identity(self, session: Session) -> Identity:
         return Identity(session.user, session.agent, self._desk)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
 
 def _busy(client_id: str | None) -> Refused:

@@ -15,7 +15,7 @@ import resource
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from typing import Any
 
 from tornado.httpserver import HTTPServer
@@ -32,6 +32,7 @@ from zmqchat.peers import Peers
 from zmqchat.store.database import Store
 from zmqchat.store.ports import NodeRecord
 from zmqchat.takeovers import Takeovers
+from zmqchat.tasks import Tasks
 from zmqchat.web.app import make_app
 from zmqchat.web.metrics import NodeCollector, make_registry
 from zmqchat.web.origins import Origins
@@ -118,7 +119,7 @@ class RunningNode:
         self._bus = bus
         self._sockets = Sockets()
         self._stopping = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
         self._delivery = Delivery(
             store,
             bus,
@@ -128,7 +129,9 @@ class RunningNode:
             superseded=self._on_superseded,
         )
         self._gossip = Gossip(bus, rng=rng, changed=self._tell_agents, news=self._refresh_peers)
-        self._peers = Peers(store, bus, self._gossip.members, record, rng)
+        self._peers = Peers(
+            store, bus, self._gossip.members, record, [n.name for n in config.nodes], rng
+        )
         self._takeovers = Takeovers(
             store,
             bus,
@@ -158,22 +161,20 @@ class RunningNode:
         self._bus.start(self)
         await self._peers.refresh()
         self._gossip.start()
-        self._spawn(self._peers.keep_fresh())
-        self._spawn(self._sockets.keep_pinging())
-        self._spawn(self._takeovers.keep_auditing())
+        self._tasks.spawn(self._peers.keep_fresh())
+        self._tasks.spawn(self._sockets.keep_pinging())
+        self._tasks.spawn(self._takeovers.keep_auditing())
         self._server.add_sockets(sockets)
 
     async def stop(self) -> None:
         """Finish what was begun, then fall silent."""
         self._stopping = True
         self._server.stop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.cancel()
         await self._takeovers.stop()
         await self._delivery.close_all()
         await self._store.close()
-        self._sockets.close_all(CloseCode.SERVICE_RESTART)
+        await self._sockets.close_all(CloseCode.SERVICE_RESTART)
         self._gossip.stop()
         await self._server.close_all_connections()
 
@@ -196,7 +197,7 @@ class RunningNode:
         agents = list(self._delivery.sessions.agents)
         if agents:
             key = Key.OPEN if change.opened else Key.CLOSE
-            self._spawn(tell_presence(self._services, agents, key, change))
+            self._tasks.spawn(tell_presence(self._services, agents, key, change))
 
     def _on_superseded(self) -> None:
         self._takeovers.audit_soon()
@@ -228,11 +229,6 @@ class RunningNode:
             readiness=self._readiness,
             database=self._config.database,
         )
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
 
 def raise_file_limit() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Collection
 
 from zmqchat.core.members import Members
 from zmqchat.errors import StoreUnavailable
@@ -23,7 +24,7 @@ REFRESH_S = 1.0
 class Peers:
     """The other nodes' records, and what follows from them.
 
-    ``own`` is this node's record; ``own_sessions`` of the choice of a node is told by the caller.
+    ``own`` is this node's record, ``listed`` the names in the configuration.
     """
 
     def __init__(
@@ -32,9 +33,11 @@ class Peers:
         bus: Bus,
         members: Members,
         own: NodeRecord,
+        listed: Collection[str],
         rng: random.Random,
     ) -> None:
         self.own = own
+        self._listed = frozenset(listed)
         self._directory = directory
         self._bus = bus
         self._members = members
@@ -77,8 +80,13 @@ class Peers:
         return "" if record is None else record.name
 
     def all_urls(self) -> list[str]:
-        """Urls of every node ever registered, this one first."""
-        return [self.own.url, *(record.url for record in self._records.values())]
+        """Urls of the nodes that are listed or live, this one first.
+
+        One that was taken from the list is not trusted for ever, though the table remembers it.
+        """
+        alive = self._members.alive
+        known = (r for r in self._records.values() if r.name in self._listed or r.number in alive)
+        return [self.own.url, *(record.url for record in known)]
 
     def live_urls(self) -> list[str]:
         """Urls of the nodes that live, this one first."""

@@ -211,6 +211,6 @@ async def one_batch(store: Store, place: Place) -> AsyncIterator[None]:
     with place.held():
         first = send(store, draft("first", "takes the writer to where it is held up"))
         waiting = store._writer._queue._jobs
-        await until("the writer takes a job", waiting.empty, waiting.qsize)
+        await until("the writer takes a job", lambda: not waiting, lambda: len(waiting))
         yield
     await first

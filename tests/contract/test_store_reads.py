@@ -18,7 +18,6 @@ from tests.contract.stores import (
 )
 from zmqchat.errors import Refused, StoreUnavailable
 from zmqchat.store.database import Store
-from zmqchat.store.migrate import SchemaState
 from zmqchat.store.ports import NodeRecord, Page, Side
 
 FAR = 2**64  # more than any database can count
@@ -253,10 +252,12 @@ async def test_a_node_keeps_its_number_and_begins_a_higher_incarnation(place: Pl
 async def test_a_database_that_fails_is_unavailable_and_may_come_back(place: Place) -> None:
     """Reads raise `StoreUnavailable` while they cannot be answered, and work again later."""
     async with opened(place) as store:
-        await store.ping()
-        assert await store.schema_state() is SchemaState.CURRENT
+        assert set((await store.problems()).values()) == {None}
         place.run("ALTER TABLE node RENAME TO gone")
         with pytest.raises(StoreUnavailable, match="the database does not answer"):
-            await store.ping()
+            await store.nodes()
         place.run("ALTER TABLE gone RENAME TO node")
-        await store.ping()
+        assert [node.name for node in await store.nodes()] == ["n1"]
+        place.run("ALTER TABLE schema_migration RENAME TO gone")
+        assert (await store.problems())["schema"] == "it is pending"
+        place.run("ALTER TABLE gone RENAME TO schema_migration")

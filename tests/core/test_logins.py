@@ -12,7 +12,15 @@ from zmqchat.errors import CloseCode
 
 def a_session(number: int, user: str = "Ann") -> Session:
     """A session whose connection nobody looks at."""
-    return Session(number, user, agent=True, v1=True, wake=lambda: None, end=lambda _code: None)
+    return Session(
+        number,
+        user,
+        agent=True,
+        v1=True,
+        wake=lambda: None,
+        drain=lambda: None,
+        end=lambda _code: None,
+    )
 
 
 def login(epoch: int, session: str, user: str = "Ann") -> Login:

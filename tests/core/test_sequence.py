@@ -119,6 +119,29 @@ def test_a_long_gap_is_read_in_pages() -> None:
     assert list(sequences.fill(rest, [], 2.0)) == ["top"]
 
 
+def test_a_head_below_the_gap_ends_the_waiting() -> None:
+    """Who told of more than the store has was wrong: nothing above the head is waited for."""
+    sequences = started()
+    sequences.offer("c", 900, "forged", 0.0)
+    (gap,) = sequences.gaps(1.0)
+    assert list(sequences.fill(gap, [(1, "m1")], 1.0, head=1)) == ["m1"]
+    assert sequences.next_due() is None
+    assert list(sequences.offer("c", 2, "m2", 1.0)) == ["m2"]
+
+
+def test_an_answer_from_before_a_conversation_was_forgotten_is_not_taken() -> None:
+    """The read belongs to the place that was, not to the one begun since."""
+    sequences = started()
+    sequences.offer("c", 2, "m2", 0.0)
+    (old,) = sequences.gaps(1.0)
+    sequences.forget("c")
+    sequences.start("c", 5, 1.0)
+    sequences.offer("c", 8, "m8", 1.0)
+    (new,) = sequences.gaps(2.0)
+    assert list(sequences.fill(old, [(1, "m1")], 2.0)) == []
+    assert list(sequences.fill(new, [(6, "m6"), (7, "m7")], 2.0)) == ["m6", "m7", "m8"]
+
+
 def test_an_unknown_start_holds_everything() -> None:
     """Until the start is known nothing comes out; then what lies above it does."""
     sequences: Sequences[str] = Sequences()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 from zmqchat.store.jobs import Job, JobQueue, Mark
 from zmqchat.store.ports import Side
@@ -67,6 +68,10 @@ def test_take_waits_for_the_first_job() -> None:
     thread.start()
     for seq in range(50):
         queue.put(job(seq))
+        queue.wake()
+    while len(taken) == 0 or seqs(taken[-1])[-1] < 49:
+        assert thread.is_alive()
+        time.sleep(0.001)
     queue.close()
     thread.join(10)
     assert not thread.is_alive()

@@ -139,24 +139,9 @@ class Node(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return address
 
     @property
-    def http_host(self) -> str:
-        """The host to listen on, an IPv6 address without brackets."""
-        return self.http_address.host
-
-    @property
-    def http_port(self) -> int:
-        """The port to listen on; 0 stands for any that is free."""
-        return self.http_address.port
-
-    @property
     def is_loopback(self) -> bool:
         """Whether only browsers on this machine can reach it."""
         return self.http_address.is_loopback
-
-    @property
-    def effective_url(self) -> str:
-        """What browsers use; see `url_on` where ``http`` asks for any free port."""
-        return self.url_on(self.http_port)
 
     def url_on(self, port: int) -> str:
         """Tell what browsers use, with the port that was really bound."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from zmqchat.errors import ErrorCode, Refused
-from zmqchat.names import check_name
+from zmqchat.names import MAX_NAME_CHARS, check_name
 from zmqchat.wire.client import Send
 
 
@@ -36,20 +36,25 @@ def conversation_of(send: Send, identity: Identity) -> str:
     if send.sender != identity.speaks_as:
         raise Refused(
             ErrorCode.FORBIDDEN,
-            f"sender must be {identity.speaks_as!r}, got {send.sender!r}",
+            f"sender must be {identity.speaks_as!r}, got {_shown(send.sender)}",
             send.client_id,
         )
     if not identity.agent:
         if send.receiver != identity.desk:
             raise Refused(
                 ErrorCode.FORBIDDEN,
-                f"a customer writes to {identity.desk!r}, not to {send.receiver!r}",
+                f"a customer writes to {identity.desk!r}, not to {_shown(send.receiver)}",
                 send.client_id,
             )
         return identity.user
     if send.receiver == identity.desk:
         raise Refused(ErrorCode.FORBIDDEN, "the desk cannot write to itself", send.client_id)
     return check_name(send.receiver, "receiver")
+
+
+def _shown(name: str) -> str:
+    """Quote a name that may be none, at any length."""
+    return repr(name[:MAX_NAME_CHARS])
 
 
 def check_may_read(conversation: str, identity: Identity) -> None:

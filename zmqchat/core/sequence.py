@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 REORDER_WINDOW_S = 0.030
 HOLD_LIMIT = 256  # items held for one conversation; what comes above is read from the store
-READ_LIMIT = 500  # seqs in one gap
+READ_LIMIT = 100  # seqs in one gap: even long messages fit the outboxes they go to
 
 
 class Gap(NamedTuple):
@@ -38,7 +38,7 @@ class _Track(Generic[T]):
         self.next = 0  # the seq to be delivered next; 0: the start is not known yet
         self.held: dict[int, T] = {}
         self.highest = 0  # the highest seq heard of; it may be too high to be held
-        self.reading = False
+        self.reading: Gap | None = None
 
 
 class Sequences(Generic[T]):
@@ -55,6 +55,10 @@ class Sequences(Generic[T]):
 
     def __len__(self) -> int:
         return len(self._tracks)
+
+    def has_started(self, conversation: str) -> bool:
+        """Whether a conversation is tracked and its start is known."""
+        return conversation in self._tracks and self._tracks[conversation].next > 0
 
     def conversations(self) -> list[str]:
         """Return the conversations that are tracked."""
@@ -113,21 +117,32 @@ class Sequences(Generic[T]):
         for conversation, due in self._due.items():
             track = self._tracks[conversation]
             if due <= now and not track.reading:
-                track.reading = True
-                first = track.next
-                last = min(self._end_of_hole(track), first + READ_LIMIT - 1)
-                found.append(Gap(conversation, first, last))
+                last = min(self._end_of_hole(track), track.next + READ_LIMIT - 1)
+                track.reading = Gap(conversation, track.next, last)
+                found.append(track.reading)
         return found
 
-    def fill(self, gap: Gap, found: Iterable[tuple[int, T]], now: float) -> Sequence[T]:
-        """Take the store's answer for a gap, which is final; return what is to be delivered."""
+    def fill(
+        self, gap: Gap, found: Iterable[tuple[int, T]], now: float, head: int | None = None
+    ) -> Sequence[T]:
+        """Take the store's answer for a gap; return what is to be delivered.
+
+        The answer is final up to ``head``, the conversation's head as the store knows it; without
+        one it is final for the whole gap. Above the head there is nothing to wait for: whoever
+        told of such a seq was wrong.
+        """
         track = self._tracks.get(gap.conversation)
-        if track is None or not track.reading:
+        if track is None or track.reading != gap:
             return ()
-        track.reading = False
+        track.reading = None
         self._due.pop(gap.conversation, None)
+        if head is not None:
+            track.highest = min(track.highest, head)
+            for seq in [seq for seq in track.held if seq > head]:
+                del track.held[seq]
+        last = gap.last if head is None else min(gap.last, head)
         ready = [item for seq, item in sorted(found, key=_seq_of) if seq >= track.next]
-        track.next = max(track.next, gap.last + 1)
+        track.next = max(track.next, last + 1)
         for seq in [seq for seq in track.held if seq < track.next]:
             del track.held[seq]
         ready.extend(self._release(gap.conversation, track, now))
@@ -136,9 +151,9 @@ class Sequences(Generic[T]):
     def retry(self, gap: Gap, at: float) -> None:
         """Tell that the store did not answer: the gap is due again at a time."""
         track = self._tracks.get(gap.conversation)
-        if track is None or not track.reading:
+        if track is None or track.reading != gap:
             return
-        track.reading = False
+        track.reading = None
         if track.highest >= track.next:
             self._due[gap.conversation] = at
         else:  # what was missing came by itself

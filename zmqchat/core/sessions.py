@@ -7,7 +7,7 @@ Invariant: a session stands in exactly one place, with the agents or with its cu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 
 from zmqchat.core.outbox import Outbox
 from zmqchat.errors import CloseCode
@@ -16,11 +16,12 @@ from zmqchat.errors import CloseCode
 class Session:
     """One WebSocket of one user on this node.
 
-    ``wake`` is called when the outbox gets its first event, ``end`` to close the connection: with
-    ``TOO_SLOW`` when the outbox was full, which then is not worth writing any more.
+    ``wake`` is called when the outbox gets its first event. When an event does not fit, ``drain``
+    is to write what waits if the client takes it. ``end`` closes the connection: with ``TOO_SLOW``
+    if the event still does not fit, and then nothing of the outbox is worth writing any more.
     """
 
-    __slots__ = ("agent", "end", "login_epoch", "number", "outbox", "user", "v1", "wake")
+    __slots__ = ("agent", "drain", "end", "login_epoch", "number", "outbox", "user", "v1", "wake")
 
     def __init__(
         self,
@@ -30,6 +31,7 @@ class Session:
         agent: bool,
         v1: bool,
         wake: Callable[[], None],
+        drain: Callable[[], None],
         end: Callable[[CloseCode], None],
     ) -> None:
         self.number = number  # counts up on this node
@@ -38,6 +40,7 @@ class Session:
         self.v1 = v1  # asked for zmqchat.v1
         self.outbox = Outbox()
         self.wake = wake
+        self.drain = drain
         self.end = end
         self.login_epoch: int | None = None  # where the user may have one session
 
@@ -45,8 +48,11 @@ class Session:
         """Queue an encoded event for this session alone."""
         outbox = self.outbox
         if not outbox.push(event):
-            self.end(CloseCode.TOO_SLOW)
-        elif len(outbox) == 1:
+            self.drain()
+            if not outbox.push(event):
+                self.end(CloseCode.TOO_SLOW)
+                return
+        if len(outbox) == 1:
             self.wake()
 
 
@@ -60,11 +66,6 @@ class Sessions:
 
     def __len__(self) -> int:
         return self._count
-
-    def __iter__(self) -> Iterator[Session]:
-        yield from self._agents
-        for sessions in self._customers.values():
-            yield from sessions
 
     @property
     def agents(self) -> Collection[Session]:
@@ -91,12 +92,10 @@ class Sessions:
         """Whether anybody here wants a conversation's events."""
         return bool(self._agents) or conversation in self._customers
 
-    def deliver(self, conversation: str, event: bytes, *, desk_only: bool = False) -> int:
+    def deliver(self, conversation: str, event: bytes) -> int:
         """Push an encoded event to everybody it is for; return to how many."""
         # Copies, because a session that overflows is removed from the list while it is walked.
-        receivers = list(self._agents)
-        if not desk_only:
-            receivers.extend(self._customers.get(conversation, ()))
+        receivers = [*self._agents, *self._customers.get(conversation, ())]
         for session in receivers:
             session.push(event)
         return len(receivers)

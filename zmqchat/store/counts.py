@@ -20,6 +20,7 @@ class StoreCounts:
         self.refused = 0  # writes that can never be done
         self.batches = 0
         self.retries = 0  # tries of a batch beyond its first
+        self.trouble: str | None = None  # why the batch at hand is being tried again
         self.commit_seconds = prometheus_client.Histogram(
             "zmqchat_commit_seconds",
             "Time from taking a batch of writes to its commit, all tries included.",

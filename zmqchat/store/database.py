@@ -29,7 +29,7 @@ from zmqchat.wire.client import Message
 
 MAX_QUEUED_JOBS = 20_000
 MAX_QUEUED_BYTES = 32 * 1024 * 1024
-CLOSE_DEADLINE_S = 5.0
+CLOSE_DEADLINE_S = 4.0  # a supervisor that waits ten seconds need not kill
 LOG_IN_PATIENCE_S = 5.0
 SECRET_BYTES = 32
 
@@ -53,7 +53,7 @@ class Store:
     ) -> None:
         self.where = dialect.where  # the database in words, without its password
         self._clock = clock
-        self._readers = Readers(dialect.database(for_writing=False))
+        self._readers = Readers(dialect.database(for_writing=False), dialect.errors)
         self._history = History(self._readers)
         self._directory = DirectoryReads(self._readers)
         self._writer = Writer(
@@ -87,11 +87,16 @@ class Store:
         self._writer.close(deadline_s)
         self._readers.close()
 
-    async def schema_state(self) -> SchemaState:
-        """Tell whether the tables are still what this program knows."""
-        return await self._readers.run(
-            functools.partial(migrate.schema_state, self._readers.database)
-        )
+    async def problems(self) -> dict[str, str | None]:
+        """Look whether the database can be read, fits this program, and takes writes."""
+        try:
+            state = await self._readers.run(
+                functools.partial(migrate.schema_state, self._readers.database)
+            )
+        except StoreUnavailable as error:
+            return {"database": str(error)}
+        wrong = None if state is SchemaState.CURRENT else f"it is {state.value}"
+        return {"database": None, "schema": wrong, "writes": self.counts.trouble}
 
     # Messages
 
@@ -201,7 +206,3 @@ class Store:
     async def conversations(self, *, before: str | None, limit: int) -> list[ConversationHead]:
         """Read a page of the desk's list."""
         return await self._directory.conversations(before=before, limit=limit)
-
-    async def ping(self) -> None:
-        """Ask the database for a sign of life."""
-        await self._directory.ping()

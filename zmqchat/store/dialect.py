@@ -117,6 +117,7 @@ class Dialect(Protocol):
 
     where: str  # the database in words, for errors; no password
     statements: Statements
+    errors: tuple[type[Exception], ...]  # of the driver
 
     def database(self, *, for_writing: bool) -> Database:
         """Describe a connection; it is opened in each thread that uses it.

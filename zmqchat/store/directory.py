@@ -55,10 +55,6 @@ class DirectoryReads:
             )
         return [_head_of(row) for row in await self._rows(query)]
 
-    async def ping(self) -> None:
-        """Read a row."""
-        await self._rows(Node.select(Node.number).limit(1))
-
 
 _NODE_RECORD = (Node.number, Node.name, Node.incarnation, Node.http, Node.url, Node.mesh)
 _HEAD_COLUMNS = (

@@ -1,13 +1,15 @@
 """What the writer is asked to do, and the queue in which it waits.
 
-The queue is bounded in number and bytes, with one thread that puts and one that takes.
-`queue.SimpleQueue` wakes its reader only when that really waits, and costs less than a lock of
-our own. Each side counts what it moved and only reads the other's number, so that the counting
-needs no lock either.
+The queue is bounded in number and bytes, with one thread that puts and one that takes. Each side
+counts what it moved and only reads the other's number, so that the counting needs no lock. Waking
+the other thread costs more than all else, and a writer woken by the first of many jobs would
+commit that one alone: so who puts says when it is done for now, and only a writer that waits is
+woken.
 """
 
 from __future__ import annotations
 
+import collections
 import queue
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -55,7 +57,9 @@ class JobQueue:
     """Jobs in their order; what was taken counts against the bounds until it is `finished`."""
 
     def __init__(self, max_jobs: int, max_bytes: int) -> None:
-        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._jobs: collections.deque[Job] = collections.deque()
+        self._wakes: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._waits = False  # the thread that takes found nothing and will look no more
         self._max_jobs = max_jobs
         self._max_bytes = max_bytes
         self._put_jobs = self._put_bytes = 0
@@ -66,7 +70,10 @@ class JobQueue:
         return self._put_jobs - self._finished_jobs
 
     def put(self, job: Job) -> bool:
-        """Queue a job, or return False when that would break a bound or the queue is closed."""
+        """Queue a job, or return False when that would break a bound or the queue is closed.
+
+        It is taken for certain only after a `wake`.
+        """
         if (
             self._closed
             or self._put_jobs - self._finished_jobs >= self._max_jobs
@@ -75,31 +82,39 @@ class JobQueue:
             return False
         self._put_jobs += 1
         self._put_bytes += job.size
-        self._jobs.put(job)
+        self._jobs.append(job)
         return True
+
+    def wake(self) -> None:
+        """Have what was put taken now, if the other thread waits."""
+        if self._waits:
+            self._waits = False
+            self._wakes.put(None)
 
     def close(self) -> None:
         """Take no more jobs; those that wait can still be taken."""
-        if not self._closed:
-            self._closed = True
-            self._jobs.put(None)
+        self._closed = True
+        self._wakes.put(None)
 
     def take(self, max_jobs: int, max_bytes: int) -> list[Job]:
         """Wait for a job, and take it with those behind it; nothing once closed and empty.
 
         The job that reaches ``max_bytes`` is the last one.
         """
+        while not self._jobs:
+            self._waits = True
+            # Said first, looked again after: a job put in between is seen here or wakes us.
+            if not self._jobs:
+                if self._closed:
+                    return []
+                self._wakes.get()
+            self._waits = False
         jobs: list[Job] = []
         size = 0
-        more = 1
-        while more and size < max_bytes:
-            job = self._jobs.get()
-            if job is None:
-                self._jobs.put(None)  # the end is found again by the next call
-                break
+        while self._jobs and len(jobs) < max_jobs and size < max_bytes:
+            job = self._jobs.popleft()
             jobs.append(job)
             size += job.size
-            more = min(self._jobs.qsize(), max_jobs - len(jobs))
         return jobs
 
     def finished(self, jobs: Sequence[Job]) -> None:

@@ -166,5 +166,5 @@ class Directory(Protocol):
     async def conversations(self, *, before: str | None, limit: int) -> list[ConversationHead]:
         """Conversations by their last change, newest first; ``before`` is a row's cursor."""
 
-    async def ping(self) -> None:
-        """Ask the database for a sign of life; raise `StoreUnavailable` if it gives none."""
+    async def problems(self) -> dict[str, str | None]:
+        """Tell what is checked of the database, and what is wrong with it (None: nothing)."""

@@ -20,24 +20,32 @@ _Result = TypeVar("_Result")
 
 
 class Readers:
-    """Runs functions that read ``database``, at most `THREADS` at once, the others in turn."""
+    """Runs functions that read ``database``, at most `THREADS` at once, the others in turn.
 
-    def __init__(self, database: Database) -> None:
+    ``errors`` are those of the driver: peewee lets some of them through, as when rows are fetched.
+    """
+
+    def __init__(self, database: Database, errors: tuple[type[Exception], ...]) -> None:
         self.database = database
+        self._errors: tuple[type[Exception], ...] = (peewee.PeeweeException, *errors)
         self._pool = concurrent.futures.ThreadPoolExecutor(THREADS, "store-reader")
         self._connections: set[Any] = set()
         self._lock = threading.Lock()
 
     async def run(self, read: Callable[[], _Result]) -> _Result:
         """Run a function in one of the threads; raise `StoreUnavailable` for the database's."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._run, read)
+        try:
+            running = asyncio.get_running_loop().run_in_executor(self._pool, self._run, read)
+        except RuntimeError:  # the pool is shut down
+            raise StoreUnavailable("the store is closed") from None
+        return await running
 
     def _run(self, read: Callable[[], _Result]) -> _Result:
         try:
             if self.database.connect(reuse_if_open=True):
                 self._remember()
             return read()
-        except peewee.PeeweeException as error:
+        except self._errors as error:
             self._disconnect()
             raise StoreUnavailable(f"the database does not answer: {error}") from error
 
@@ -53,7 +61,7 @@ class Readers:
             connection = self.database.connection()
             with self._lock:
                 self._connections.discard(connection)
-        with contextlib.suppress(peewee.PeeweeException):
+        with contextlib.suppress(*self._errors):
             self.database.close()
 
     def close(self) -> None:

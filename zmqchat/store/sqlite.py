@@ -83,6 +83,7 @@ class SqliteDialect:
         self.path = Path(database)
         self.where = str(self.path)
         self.statements: Statements = SqliteStatements()
+        self.errors: tuple[type[Exception], ...] = (sqlite3.Error,)
 
     def database(self, *, for_writing: bool) -> Database:
         """Describe a connection to the file; see `Dialect`."""

@@ -71,6 +71,7 @@ class Writer:
         self._clock = clock
         self._now_ms = 0
         self._queue = JobQueue(max_jobs, max_bytes)
+        self._waking = False  # a wake is scheduled
         self.counts = StoreCounts(self._queue)
         self._give_up_at: float | None = None  # of time.monotonic(); set by close
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
@@ -80,13 +81,13 @@ class Writer:
         """Queue a message; see `ports.Messages`."""
         if self.ids is None:
             raise RuntimeError("append before register: message ids need the number of the node")
-        return self._queue.put(Append(draft, done, sys.getsizeof(draft.msg)))
+        return self._put(Append(draft, done, sys.getsizeof(draft.msg)))
 
     def mark_read(
         self, conversation: str, side: Side, seq: int, done: Callable[[int | None], None]
     ) -> bool:
         """Queue a read mark; see `ports.Messages`."""
-        return self._queue.put(Mark(conversation, side, seq, done, _MARK_SIZE))
+        return self._put(Mark(conversation, side, seq, done, _MARK_SIZE))
 
     def log_in(
         self,
@@ -99,9 +100,20 @@ class Writer:
         done: Callable[[Login | None], None],
     ) -> bool:
         """Queue a login; ``done`` gets None if it cannot be done. False: the queue is full."""
-        return self._queue.put(
-            LogIn(user, session, continues, node, incarnation, done, _LOG_IN_SIZE)
-        )
+        return self._put(LogIn(user, session, continues, node, incarnation, done, _LOG_IN_SIZE))
+
+    def _put(self, job: Job) -> bool:
+        """Queue a job; the thread is woken once for all jobs of a turn of the event loop."""
+        if not self._queue.put(job):
+            return False
+        if not self._waking:
+            self._waking = True
+            self._loop.call_soon(self._wake)
+        return True
+
+    def _wake(self) -> None:
+        self._waking = False
+        self._queue.wake()
 
     def close(self, deadline_s: float) -> None:
         """Finish what is queued, refuse as busy what is left at the deadline; blocks that long.
@@ -110,7 +122,7 @@ class Writer:
         """
         self._give_up_at = time.monotonic() + deadline_s
         self._queue.close()
-        self._thread.join(deadline_s + LONGEST_WAIT_S + 5)
+        self._thread.join(deadline_s + LONGEST_WAIT_S + 2)
         if self._thread.is_alive():
             log.error("%s hangs; %d writes stay unanswered", self._dialect.where, len(self._queue))
 
@@ -151,7 +163,7 @@ class Writer:
         tries: collections.Counter[Trouble] = collections.Counter()
         while not self._out_of_time():
             try:
-                return self._attempt(jobs, tried_before=tried_before)
+                answers = self._attempt(jobs, tried_before=tried_before)
             except Exception as error:
                 trouble = self._dialect.trouble(error)
                 tries[trouble] += 1
@@ -159,6 +171,10 @@ class Writer:
                     raise
                 if trouble is Trouble.PASSING and tries[trouble] == 1:
                     log.warning("%s takes no writes for now: %s", self._dialect.where, error)
+                self.counts.trouble = f"it takes no writes for now: {error}"
+            else:
+                self.counts.trouble = None
+                return answers
             self.counts.retries += 1
             tried_before = True
             time.sleep(wait_s)

@@ -8,11 +8,12 @@ from urllib.parse import quote
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from zmqchat.errors import ErrorCode, Refused, StoreUnavailable
+from zmqchat.errors import ErrorCode, Refused
 from zmqchat.web.answers import AnswerHandler, checked_user
 
 HISTORY_DEFAULT, HISTORY_MOST = 200, 500
 LIST_DEFAULT, LIST_MOST = 200, 1000
+USERS_MOST = 10_000
 MAX_SEQ = 2**63 - 1
 DATABASE_TIMEOUT_S = 2.0
 
@@ -51,8 +52,8 @@ class UserList(AnswerHandler):
     """``/chatMsg/getUserList``: names of the customers who have written, the newest first."""
 
     async def get(self) -> None:
-        """Answer with all of them, as the original does."""
-        self.answer(await self.services.directory.customers(0))
+        """Answer with all of them, as the original does, up to a number it never had in mind."""
+        self.answer(await self.services.directory.customers(USERS_MOST))
 
 
 class Online(AnswerHandler):
@@ -100,7 +101,7 @@ class Ready(AnswerHandler):
     async def get(self) -> None:
         """Answer 200, or 503 with what is wrong."""
         services = self.services
-        checks = {**services.readiness(), "database": await self._database_problem()}
+        checks = {**services.readiness(), **await self._database_problems()}
         details = {
             "node": services.peers.own.name,
             "database": services.database,
@@ -112,15 +113,12 @@ class Ready(AnswerHandler):
         else:
             self.answer(details)
 
-    async def _database_problem(self) -> str | None:
+    async def _database_problems(self) -> dict[str, str | None]:
         try:
             async with asyncio.timeout(DATABASE_TIMEOUT_S):
-                await self.services.directory.ping()
-        except StoreUnavailable as error:
-            return str(error)
+                return await self.services.directory.problems()
         except TimeoutError:
-            return f"no answer within {DATABASE_TIMEOUT_S:g} s"
-        return None
+            return {"database": f"no answer within {DATABASE_TIMEOUT_S:g} s"}
 
 
 class Metrics(AnswerHandler):

@@ -73,6 +73,13 @@ class NodeCollector(Collector):
         yield _labelled(
             CounterMetricFamily, "zmqchat_messages", "Messages by result", "result", results
         )
+        yield GaugeMetricFamily(
+            "zmqchat_writes_waiting", "Writes in the queue", self._store.queue_length
+        )
+        yield CounterMetricFamily("zmqchat_commits", "Batches written", self._store.batches)
+        yield CounterMetricFamily(
+            "zmqchat_commit_retries", "Batches tried again", self._store.retries
+        )
         yield CounterMetricFamily(
             "zmqchat_deliveries", "Events handed to sessions", self._delivery.delivered
         )
@@ -91,9 +98,12 @@ class NodeCollector(Collector):
             "Customers online in the cluster",
             len(self._gossip.presence.online),
         )
-        closes = {str(code): count for code, count in self._sockets.closes.items()}
         yield _labelled(
-            CounterMetricFamily, "zmqchat_websocket_closes", "Closed by code", "code", closes
+            CounterMetricFamily,
+            "zmqchat_websocket_closes",
+            "Closed by code",
+            "code",
+            dict(self._sockets.closes),
         )
 
 

@@ -7,6 +7,7 @@ breaks the WebSocket protocol itself closes it.
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
 import logging
 import time
@@ -54,6 +55,7 @@ PAGE_PING_MS = 10_000  # how often a page is asked to send PING
 RFC_PING_S = 30.0  # how often silent clients are pinged
 MAX_MISSED_PONGS = 2
 LIST_LIMIT = 1000  # names in the lists of the original's clients
+CLOSING_S = 1.0  # how long clients may take to end their side when the node stops
 MAX_REASON_BYTES = 123  # a control frame has 125 bytes, and the code takes two
 NO_CLOSE_FRAME = 1006  # what browsers report when a connection ends without one
 PING_FRAME = text_frame(encode_ping())
@@ -66,7 +68,8 @@ class Sockets:
         self._open: dict[int, ChatSocket] = {}
         self._dirty: list[ChatSocket] = []
         self._numbers = 0
-        self.closes: dict[int, int] = {}  # how many by close code
+        self._emptied: asyncio.Event | None = None  # waited for when the node stops
+        self.closes: collections.Counter[str] = collections.Counter()  # by close code
 
     def next_number(self) -> int:
         """Give a session its number."""
@@ -79,7 +82,15 @@ class Sockets:
 
     def remove(self, number: int) -> bool:
         """Note a closed one; False if it never was open."""
-        return self._open.pop(number, None) is not None
+        was_open = self._open.pop(number, None) is not None
+        if self._emptied is not None and not self._open:
+            self._emptied.set()
+        return was_open
+
+    def closed(self, code: int) -> None:
+        """Count a close; what clients make up themselves is counted together."""
+        known = code in CLOSE_MEANINGS or 1000 <= code < 1016
+        self.closes[str(code) if known else "other"] += 1
 
     def wake(self, socket: ChatSocket) -> None:
         """Write a socket's outbox when everything of this wake-up has been put into it."""
@@ -99,11 +110,16 @@ class Sockets:
             for socket in list(self._open.values()):
                 socket.check_alive()
 
-    def close_all(self, code: CloseCode) -> None:
-        """Write what waits and close every socket."""
+    async def close_all(self, code: CloseCode) -> None:
+        """Write what waits, close every socket, and give the clients a moment to take it."""
         self._flush()
         for socket in list(self._open.values()):
-            socket.end(code)
+            socket.end_when_written(code)
+        if self._open:
+            self._emptied = asyncio.Event()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSING_S):
+                    await self._emptied.wait()
 
     def __len__(self) -> int:
         return len(self._open)
@@ -123,11 +139,13 @@ class ChatSocket(WebSocketHandler):
         super().__init__(application, request)
         self._services = services
         self._sockets = sockets
+        self._user = ""
         self._session: Session | None = None
         self._writing = False
         self._heard = True
         self._missed_pongs = 0
         self._ended_with: CloseCode | None = None
+        self._end_after_writing: CloseCode | None = None
 
     # The handshake.
 
@@ -147,37 +165,41 @@ class ChatSocket(WebSocketHandler):
 
     async def get(self, user: str) -> None:
         """Shake hands, and serve until the connection ends."""
+        origin = self.request.headers.get("Origin")
+        if origin is not None and not self.check_origin(origin):
+            self.set_status(ERRORS[ErrorCode.FORBIDDEN].status)
+            self.finish(f"pages of {origin[:200]!r} may not use this server")
+            return
+        self._user = user
         try:
             await super().get(user)
         finally:
             self._leave()
 
-    async def admit(self) -> bool:
-        """Log the user in and follow the conversation; False if the database does not answer."""
-        user = self.open_args[0]
-        if name_problem(user) is not None:
-            return True  # `open` tells why it goes no further
-        session = self._new_session(user)
+    async def prepare_session(self) -> bool:
+        """Log the user in and follow the conversation, before the client learns that it may."""
+        if name_problem(self._user) is not None:
+            return True  # `open` says what is wrong, by a close code that pages can read
+        session = Session(
+            self._sockets.next_number(),
+            self._user,
+            agent=self._user == self._services.desk,
+            v1=self._offers_v1(),
+            wake=self._wake,
+            drain=self.write_outbox,
+            end=self._end_session,
+        )
         try:
             await self._log_in(session)
             await self._services.delivery.open(session)
         except StoreUnavailable as error:
             self._services.takeovers.close(session)
-            log.warning("%s cannot connect: %s", user, error)
+            log.warning("%s cannot connect: %s", session.user, error)
             self.set_status(ERRORS[ErrorCode.UNAVAILABLE].status)
+            self.finish(str(error))
             return False
         self._session = session
         return True
-
-    def _new_session(self, user: str) -> Session:
-        return Session(
-            self._sockets.next_number(),
-            user,
-            agent=user == self._services.desk,
-            v1=PROTOCOL_V1 in self.request.headers.get("Sec-WebSocket-Protocol", ""),
-            wake=self._wake,
-            end=self._end_session,
-        )
 
     async def _log_in(self, session: Session) -> None:
         """Log in, and greet a client of v1; raise `StoreUnavailable`."""
@@ -185,6 +207,10 @@ class ChatSocket(WebSocketHandler):
         continue_ = await self._services.takeovers.log_in(session, proof)
         if session.v1 and self._ended_with is None:
             session.push(self._welcome(session, continue_))
+
+    def _offers_v1(self) -> bool:
+        offered = self.request.headers.get("Sec-WebSocket-Protocol", "").split(",")
+        return self.select_subprotocol([name.strip() for name in offered]) == PROTOCOL_V1
 
     async def open(self, user: str) -> None:
         """Begin to talk, and tell the cluster."""
@@ -200,6 +226,7 @@ class ChatSocket(WebSocketHandler):
         self._services.gossip.open(session)
         self._wake()
         if session.agent:
+            self._services.gossip.tell_now()  # what it is told next follows from this list
             await tell_presence(self._services, [session], Key.OPEN, None)
 
     def _welcome(self, session: Session, continue_: str | None) -> bytes:
@@ -280,6 +307,8 @@ class ChatSocket(WebSocketHandler):
         self._writing = False
         if not future.cancelled() and future.exception() is None:
             self.write_outbox()
+            if self._end_after_writing is not None and not self._writing:
+                self.end(self._end_after_writing)
 
     # The end.
 
@@ -309,10 +338,17 @@ class ChatSocket(WebSocketHandler):
         text = (reason or CLOSE_MEANINGS[code]).encode()[:MAX_REASON_BYTES]
         self.close(code, text.decode(errors="ignore"))
 
+    def end_when_written(self, code: CloseCode) -> None:
+        """Close once the client has taken what waits for it."""
+        if self._writing:
+            self._end_after_writing = code
+        else:
+            self.end(code)
+
     def on_close(self) -> None:
         """End the session."""
         code = self._ended_with or self.close_code or NO_CLOSE_FRAME
-        self._sockets.closes[code] = self._sockets.closes.get(code, 0) + 1
+        self._sockets.closed(code)
         self._leave()
 
     def _leave(self) -> None:

@@ -6,6 +6,7 @@ nodes come and go.
 
 from __future__ import annotations
 
+import functools
 import html
 from pathlib import Path
 
@@ -30,7 +31,7 @@ class PageHandler(RequestHandler):
     ) -> None:
         super().__init__(application, request)
         self._services = services
-        self._text = (FOLDER / page).read_text(encoding="utf-8")
+        self._text = _page(page)
 
     async def get(self) -> None:
         """Answer with the page."""
@@ -55,6 +56,11 @@ class PageFileHandler(StaticFileHandler):
         """Let browsers ask again each time: an upgrade must not mix old and new modules."""
         self.set_header("Cache-Control", "no-cache")
         _protect(self)
+
+
+@functools.cache
+def _page(name: str) -> str:
+    return (FOLDER / name).read_text(encoding="utf-8")
 
 
 def _protect(handler: RequestHandler) -> None:
