@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
 
 from zmqchat.config import SessionRules
 from zmqchat.core.logins import Farewell, Login, SingleSessions
@@ -18,6 +17,7 @@ from zmqchat.core.sessions import Session
 from zmqchat.errors import StoreUnavailable
 from zmqchat.mesh.bus import Bus
 from zmqchat.store.ports import Logins, NodeRecord
+from zmqchat.tasks import Tasks
 from zmqchat.wire.client import encode_re_open, iso_time
 from zmqchat.wire.mesh import Header, Takeover
 from zmqchat.wire.proofs import Proofs
@@ -57,7 +57,7 @@ class Takeovers:
         self._audit_s = audit_s
         self._held = SingleSessions()
         self._soon = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
 
     async def log_in(self, session: Session, proof: str | None) -> str | None:
         """Log a session in, and return the proof by which its page may go on with the login.
@@ -84,7 +84,7 @@ class Takeovers:
         session.login_epoch = login.epoch
         self._send_away(self._held.add(session, login), login)
         if login.epoch > 1:
-            self._spawn(self._tell(login))
+            self._tasks.spawn(self._tell(login))
         return self._proofs.make(session.user, name)
 
     def close(self, session: Session) -> None:
@@ -118,9 +118,7 @@ class Takeovers:
 
     async def stop(self) -> None:
         """Tell no more of logins."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.cancel()
 
     def _on_login(self, login: Login) -> None:
         self._send_away(self._held.on_login(login), login)
@@ -137,8 +135,3 @@ class Takeovers:
         for pause_s in REPEAT_AFTER_S:
             await asyncio.sleep(pause_s)
             self._bus.publish_control(takeover)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

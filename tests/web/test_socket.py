@@ -73,17 +73,16 @@ def test_an_agent_may_not_write_under_another_name(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-async def _raw_connection(url: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Open a WebSocket by hand, to send what no library would."""
+async def _raw_connection(url: str, user: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Ask for a WebSocket by hand, to send what no library would."""
     parts = urlsplit(url)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
     key = base64.b64encode(os.urandom(16)).decode()
     writer.write(
-        f"GET /websocket/chat/u1 HTTP/1.1\r\nHost: {parts.netloc}\r\nUpgrade: websocket\r\n"
+        f"GET /websocket/chat/{user} HTTP/1.1\r\nHost: {parts.netloc}\r\nUpgrade: websocket\r\n"
         f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\n"
         "Sec-WebSocket-Version: 13\r\n\r\n".encode()
     )
-    await reader.readuntil(b"\r\n\r\n")
     return reader, writer
 
 
@@ -105,7 +104,8 @@ def test_what_breaks_the_protocol_is_closed_as_the_rfc_says(
 
     async def main() -> None:
         async with one_node(tmp_path) as node:
-            reader, writer = await _raw_connection(node.record.url)
+            reader, writer = await _raw_connection(node.record.url, "u1")
+            await reader.readuntil(b"\r\n\r\n")
             writer.write(sent)
             head = await asyncio.wait_for(reader.readexactly(2), 5)
             assert head[0] == 0x88
@@ -286,3 +286,27 @@ def test_a_database_that_does_not_answer_refuses_logins(
             await desk.close()
 
     asyncio.run(main())
+
+
+def test_a_client_that_leaves_during_its_login_leaves_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The database takes its time, the client does not wait: no session stays, no mistake shows."""
+
+    async def main() -> None:
+        async with one_node(tmp_path) as node:
+            queue = node._store.counts
+            with SqlitePlace(tmp_path).held():
+                _, writer = await _raw_connection(node.record.url, DESK)
+                await until("it logs in", lambda: queue.queue_length == 1, lambda: queue)
+                writer.close()
+                await writer.wait_closed()
+                await asyncio.sleep(0.05)  # the node hears of it while the login waits
+            await until("it has logged in", lambda: queue.queue_length == 0, lambda: queue)
+            desk = await V1Client(DESK).start(node.record.url)
+            await desk.wait_for(1)
+            assert len(node._delivery.sessions) == 1
+            await desk.close()
+
+    asyncio.run(main())
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []

@@ -17,8 +17,8 @@ class Session:
     """One WebSocket of one user on this node.
 
     ``wake`` is called when the outbox gets its first event. When an event does not fit, ``drain``
-    is to write what waits if the client takes it. ``end`` is to close the connection: with
-    ``TOO_SLOW`` when the event still does not fit, and the outbox is not worth writing any more.
+    is to write what waits if the client takes it. ``end`` closes the connection: with ``TOO_SLOW``
+    if the event still does not fit, and then nothing of the outbox is worth writing any more.
     """
 
     __slots__ = ("agent", "drain", "end", "login_epoch", "number", "outbox", "user", "v1", "wake")

@@ -38,7 +38,12 @@ class Readers:
             running = asyncio.get_running_loop().run_in_executor(self._pool, self._run, read)
         except RuntimeError:  # the pool is shut down
             raise StoreUnavailable("the store is closed") from None
-        return await running
+        try:
+            return await running
+        except asyncio.CancelledError:
+            if running.cancelled() and not _is_cancelled(asyncio.current_task()):
+                raise StoreUnavailable("the store is closed") from None
+            raise
 
     def _run(self, read: Callable[[], _Result]) -> _Result:
         try:
@@ -70,3 +75,8 @@ class Readers:
         for connection in self._connections:
             connection.close()
         self._connections.clear()
+
+
+def _is_cancelled(task: asyncio.Task[Any] | None) -> bool:
+    """Whether it is the task that was cancelled, and not what it waits for."""
+    return task is not None and task.cancelling() > 0

@@ -89,19 +89,6 @@ class Writer:
         """Queue a read mark; see `ports.Messages`."""
         return self._put(Mark(conversation, side, seq, done, _MARK_SIZE))
 
-    def _put(self, job: Job) -> bool:
-        """Queue a job; the thread is woken once for all jobs of a turn of the event loop."""
-        if not self._queue.put(job):
-            return False
-        if not self._waking:
-            self._waking = True
-            self._loop.call_soon(self._wake)
-        return True
-
-    def _wake(self) -> None:
-        self._waking = False
-        self._queue.wake()
-
     def log_in(
         self,
         user: str,
@@ -114,6 +101,19 @@ class Writer:
     ) -> bool:
         """Queue a login; ``done`` gets None if it cannot be done. False: the queue is full."""
         return self._put(LogIn(user, session, continues, node, incarnation, done, _LOG_IN_SIZE))
+
+    def _put(self, job: Job) -> bool:
+        """Queue a job; the thread is woken once for all jobs of a turn of the event loop."""
+        if not self._queue.put(job):
+            return False
+        if not self._waking:
+            self._waking = True
+            self._loop.call_soon(self._wake)
+        return True
+
+    def _wake(self) -> None:
+        self._waking = False
+        self._queue.wake()
 
     def close(self, deadline_s: float) -> None:
         """Finish what is queued, refuse as busy what is left at the deadline; blocks that long.

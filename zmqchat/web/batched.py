@@ -26,7 +26,7 @@ class TextHandler(Protocol):
     """Who admits a client, and takes what it says."""
 
     async def admit(self) -> bool:
-        """Decide on a client whose handshake is right; False refuses it, with a status set."""
+        """Decide on a client whose handshake is right; False if it was refused instead."""
 
     def on_text(self, payload: bytes) -> None:
         """Take one text message, valid UTF-8."""
@@ -41,16 +41,25 @@ class BatchedWebSocket(WebSocketProtocol13):
     def __init__(self, handler: WebSocketHandler, receiver: TextHandler, max_bytes: int) -> None:
         super().__init__(handler, False, _WebSocketParams(max_message_size=max_bytes))
         self._receiver = receiver
+        self._has_stream = False  # before the session is ready, the request has it
         self._reader = FrameReader(_websocket_mask, max_bytes)
 
     async def accept_connection(self, handler: WebSocketHandler) -> None:
-        """Shake hands with a client that is admitted.
+        """Shake hands with a client that is admitted, and serve until the connection ends.
 
         Tornado comes here when it has checked the request and its origin: a request that it
         refuses must not log anybody in.
         """
-        if await self._receiver.admit():
+        if await self._receiver.admit() and not self.client_terminated:
+            self._has_stream = True
             await super().accept_connection(handler)
+
+    def on_connection_close(self) -> None:
+        """Note that the client has left, perhaps while its session was being prepared."""
+        if self._has_stream:
+            super().on_connection_close()
+        else:  # there is nothing to close yet
+            self.client_terminated = True
 
     async def _receive_frame_loop(self) -> None:
         stream = self.stream

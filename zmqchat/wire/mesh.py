@@ -34,6 +34,7 @@ MAX_FRAME_BYTES = 512 * 1024
 MAX_NODE = 1023  # row number of a node in the database
 MAX_ENTRIES = 4096  # lines of a presence log in one frame; senders stay far below
 MAX_CHUNKS = 4096  # of one snapshot
+MAX_LOGIN_CHARS = 128  # of a login's name: a node's, an incarnation and a number
 MAX_RELAYS = 16  # beats of others in one beat
 MAX_INTERVAL_MS = 60_000  # between two beats: a longer one would never be missed
 
@@ -193,7 +194,9 @@ class Takeover(msgspec.Struct, frozen=True, array_like=True):
 
     user: Name
     login_epoch: Count  # given by the database; a session with a lower one has to go
-    session: Name  # the login's name: a page that reconnects logs in under the same one
+    session: Annotated[
+        str, msgspec.Meta(max_length=MAX_LOGIN_CHARS)
+    ]  # the login's name: a page that reconnects logs in under the same one
 
 
 Control = Beat | Delta | SyncRequest | Snapshot | Probe | ProbeAck | Suspicion | Takeover
