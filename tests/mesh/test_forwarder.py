@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 import zmq
@@ -14,6 +15,7 @@ import zmq
 from tests.clients import until
 from tests.contract.buses import ANY_PORT, Mesh, Stranger, chat, running_forwarder
 from tests.mesh.strangers import HUGE, bind_anywhere, raw_socket, watching_losses
+from tests.processes import wait_until
 from zmqchat.errors import StartError
 from zmqchat.mesh.forwarder import Forwarder
 from zmqchat.mesh.zeromq import ForwardedBus
@@ -41,6 +43,33 @@ def test_a_signal_ends_a_forwarder_process(number: signal.Signals) -> None:
         process.send_signal(number)  # twice does no harm
         assert process.stdout.read() == b"stopped\n"
         assert process.wait(timeout=5) == 0
+
+
+def test_a_signal_ends_a_forwarder_that_was_stopped() -> None:
+    """A signal that comes while the process is frozen ends it as soon as it goes on."""
+    for _ in range(8):  # which thread takes the signal is up to the kernel
+        with subprocess.Popen([sys.executable, "-c", _PROGRAM], stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n"
+            _await_threads(process.pid, "SSSS")  # main, copying, and libzmq's two
+            process.send_signal(signal.SIGSTOP)
+            _await_threads(process.pid, "TTTT")
+            process.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGCONT)
+            try:
+                assert process.wait(timeout=5) == 0
+            finally:
+                process.kill()
+
+
+def _await_threads(pid: int, states: str) -> None:
+    """Wait until the threads of a process are in these states."""
+
+    def seen() -> str:
+        stats = (path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/stat"))
+        return "".join(stat.rpartition(") ")[2][0] for stat in stats)
+
+    wait_until(lambda: seen() == states, f"threads in the states {states}", state=seen)
 
 
 def test_a_stop_before_the_run_ends_it_as_it_begins() -> None:

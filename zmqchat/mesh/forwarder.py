@@ -11,6 +11,7 @@ its context, and that waits until both sockets are closed.
 from __future__ import annotations
 
 import queue
+import signal
 import threading
 
 import zmq
@@ -59,6 +60,9 @@ class Forwarder:
         self._stops.put(None)
 
     def _copy(self) -> None:
+        # A process that goes on after a SIGSTOP hands a signal to whichever thread takes it
+        # first. Taken here it would not wake the main thread, which alone runs handlers.
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
             zmq.proxy(self._inward, self._outward)
         except zmq.ContextTerminated:
