@@ -72,6 +72,11 @@ class Following:
     def __len__(self) -> int:
         return len(self._sequences)
 
+    @property
+    def idle(self) -> bool:
+        """Whether nobody here wants anything."""
+        return not len(self._sessions)
+
     # Who follows.
 
     async def prepare_for_agents(self) -> None:
