@@ -213,6 +213,26 @@ def test_rows_that_are_gone_stop_no_conversation(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("rarely")
+def test_long_messages_that_were_missed_come_in_pieces(tmp_path: Path) -> None:
+    """Three times what an outbox holds reaches a client that reads, all of it and in order."""
+
+    async def story(here: Half, there: Half, network: MemoryNetwork) -> None:
+        customer, desk = await here.open("u1"), await there.open(DESK)
+        await here.say(customer, "0")
+        await desk.shows(["0"])
+        network.cut(1, 2)
+        texts = [f"{n} {'x' * 60_000}" for n in range(50)]
+        for text in texts:
+            await here.say(customer, text)
+        there.recovery.audit_soon()
+        await until("all came", lambda: len(desk.texts()) == 51, lambda: len(desk.texts()))
+        assert desk.texts() == ["0", *texts]
+        assert desk.ended_with is None
+
+    audited(tmp_path, story)
+
+
+@pytest.mark.usefixtures("rarely")
 def test_more_than_one_page_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages follow each other by their stamps, also where one stamp fills more than a page."""
     monkeypatch.setattr(zmqchat.recovery, "ROWS_AT_ONCE", 2)

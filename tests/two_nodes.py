@@ -13,6 +13,7 @@ from typing import Any
 from tests.clients import DESK, until
 from zmqchat.core.sessions import Session
 from zmqchat.delivery import Delivery
+from zmqchat.errors import CloseCode
 from zmqchat.mesh.bus import Peer
 from zmqchat.mesh.memory import MemoryBus, MemoryNetwork
 from zmqchat.recovery import Recovery
@@ -26,19 +27,26 @@ NUMBERS = (1, 2)
 
 
 class Client:
-    """A session that keeps its events."""
+    """A session that keeps its events; like a socket it takes them once a turn of the loop."""
 
     def __init__(self, number: int, user: str) -> None:
         self.events: list[dict[str, Any]] = []
+        self.ended_with: CloseCode | None = None
         self.session = Session(
             number,
             user,
             agent=user == DESK,
             v1=True,
-            wake=self._take,
-            drain=self._take,
-            end=lambda _: None,
+            wake=self._wake,
+            drain=lambda: None,
+            end=self._end,
         )
+
+    def _wake(self) -> None:
+        asyncio.get_running_loop().call_soon(self._take)
+
+    def _end(self, code: CloseCode) -> None:
+        self.ended_with = code
 
     def _take(self) -> None:
         piece = self.session.outbox.take()
@@ -46,6 +54,8 @@ class Client:
             size, start = piece[1], 2
             if size == 126:
                 size, start = int.from_bytes(piece[2:4], "big"), 4
+            elif size == 127:
+                size, start = int.from_bytes(piece[2:10], "big"), 10
             self.events.append(json.loads(piece[start : start + size]))
             piece = piece[start + size :]
 
