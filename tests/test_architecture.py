@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "zmqchat"
 # A room may import itself and what stands in an earlier line, never its neighbours in a line.
 LAYERS = (
     ("", "errors"),  # "" is zmqchat/__init__.py
-    ("names", "logs", "parent", "tasks"),
+    ("names", "limits", "logs", "parent", "tasks"),
     ("config", "wire"),
     ("core",),
     ("mesh", "store"),

@@ -116,7 +116,7 @@ def test_no_command_is_a_mistake_with_help(run: Run, command: tuple[str, ...]) -
         (
             ["forwarder", "--xsub", ANY_PORT, "--xpub", "tcp://0.0.0.0:5560"],
             "--xpub: 0.0.0.0:5560 is beyond loopback and frames are not encrypted; expected a"
-            " loopback address, or --insecure",
+            " loopback address, keys by --keys-file, or --insecure",
         ),
     ],
 )

@@ -93,7 +93,7 @@ ORIGIN = (
 DATABASE = "expected sqlite:///path"
 REACHABLE = "expected an address that nodes can connect to"
 EXPOSED = "is beyond loopback and frames are not encrypted; expected a loopback address"
-UNLESS = "or mesh.insecure: true"
+UNLESS = "mesh.keys, or mesh.insecure: true"
 
 # A path in the good configuration, a value to put there, and what is then said of that path.
 REFUSED: list[tuple[str, object, str]] = [
@@ -138,7 +138,7 @@ REFUSED: list[tuple[str, object, str]] = [
     ("mesh.topology", "star", "expected direct or forwarder, got star"),
     ("mesh.insecure", "yes", "expected true or false, got yes"),
     ("mesh.insecure", 1, "expected true or false, got 1"),
-    ("mesh", "direct", "expected the keys topology, insecure, got direct"),
+    ("mesh", "direct", "expected the keys topology, insecure, keys, keys_file, got direct"),
     ("auth.mode", "closed", "expected open, got closed"),
     ("support.account", " desk", f"{ACCOUNT}, got ' desk'"),
     ("support.account", "e\u0301", f"{ACCOUNT}, got e\u0301"),
@@ -389,7 +389,7 @@ def test_an_endpoint_of_the_command_line() -> None:
     for text, mistake in {
         "5559": "--xsub: expected tcp://host:port, got 5559",
         "tcp://127.0.0.1:50000": "--xsub: expected a port below 32768, got 50000",
-        "tcp://0.0.0.0:1": f"--xsub: 0.0.0.0:1 {EXPOSED}, or --insecure",
+        "tcp://0.0.0.0:1": f"--xsub: 0.0.0.0:1 {EXPOSED}, keys by --keys-file, or --insecure",
     }.items():
         with pytest.raises(ConfigError) as caught:
             check_endpoint("--xsub", text, insecure=False)

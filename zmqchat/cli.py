@@ -17,6 +17,7 @@ import click
 
 from zmqchat import __version__, config
 from zmqchat.errors import ConfigError, ZmqchatError
+from zmqchat.limits import raise_file_limit
 from zmqchat.logs import log_to
 from zmqchat.parent import die_with
 
@@ -121,38 +122,56 @@ def node(file: Path | None, name: str | None, insecure: bool, parent: int | None
 @click.option("--name", help="Which forwarder to be; not needed where only one is listed.")
 @click.option("--xsub", metavar="ADDR", help="Without a file: where nodes publish to.")
 @click.option("--xpub", metavar="ADDR", help="Without a file: where nodes subscribe.")
-@click.option("--insecure", is_flag=True, help="Without a file: allow ADDR beyond loopback.")
+@click.option(
+    "--keys-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help=f"Without a file: the keys of the mesh, one a line; or {config.KEYS_VARIABLE} has them.",
+)
+@click.option(
+    "--insecure", is_flag=True, help="Without a file: allow ADDR beyond loopback without keys."
+)
 @_parent_option
 def forwarder(
     file: Path | None,
     name: str | None,
     xsub: str | None,
     xpub: str | None,
+    keys_file: Path | None,
     insecure: bool,
     parent: int | None,
 ) -> None:
     """Run a forwarder, which passes frames on between nodes, until SIGTERM or Ctrl-C."""
     if xsub is None and xpub is None:
-        if insecure:
-            raise click.UsageError("--insecure goes with --xsub; in a file it is mesh.insecure")
-        chosen = config.forwarder_of(_load(file), name)
+        for given, option, key in (
+            (insecure, "--insecure", "mesh.insecure"),
+            (keys_file, "--keys-file", "mesh.keys_file"),
+        ):
+            if given:
+                raise click.UsageError(f"{option} goes with --xsub; in a file it is {key}")
+        settings = _load(file)
+        chosen, keys = config.forwarder_of(settings, name), settings.mesh.keys
     elif xsub is None or xpub is None or file is not None:
         raise click.UsageError("expected either --config, or both --xsub and --xpub")
     else:
+        mesh = config.Mesh(keys_file=None if keys_file is None else str(keys_file))
+        keys = config.mesh_keys(mesh, Path(), file_option="--keys-file")
         chosen = config.Forwarder(
             name=name or "forwarder",
-            xsub=config.check_endpoint("--xsub", xsub, insecure=insecure),
-            xpub=config.check_endpoint("--xpub", xpub, insecure=insecure),
+            xsub=config.check_endpoint("--xsub", xsub, keys=keys, insecure=insecure),
+            xpub=config.check_endpoint("--xpub", xpub, keys=keys, insecure=insecure),
         )
     die_with(parent)
     log_to()
-    _run_forwarder(chosen)
+    _run_forwarder(chosen, keys)
 
 
-def _run_forwarder(chosen: config.Forwarder) -> None:
+def _run_forwarder(chosen: config.Forwarder, keys: Sequence[str]) -> None:
     from zmqchat.mesh.forwarder import Forwarder  # noqa: PLC0415 - only this command needs it
+    from zmqchat.mesh.keys import Keys  # noqa: PLC0415
 
-    running = Forwarder(chosen.xsub, chosen.xpub)
+    raise_file_limit()
+    running = Forwarder(chosen.xsub, chosen.xpub, Keys(keys))
     running.bind()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: running.stop())
@@ -172,6 +191,26 @@ def up(file: Path | None, insecure: bool) -> int:
     from zmqchat.up import run, stages  # noqa: PLC0415 - only this command needs it
 
     return run(stages(settings, file or DEFAULT_FILE, insecure=insecure))
+
+
+# -- keys of the mesh ---------------------------------------------------------------------------
+
+
+@commands.command()
+@click.option(
+    "--file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Add the key at the end of this file, which mesh.keys_file names.",
+)
+def keygen(file: Path | None) -> None:
+    """Make a key of the mesh, which all nodes and forwarders share, and write it."""
+    key = config.new_key()
+    if file is None:
+        click.echo(key)
+    else:
+        config.append_key(file, key)
+        click.echo(f"added a key to {file}; its fingerprint is {config.fingerprint(key)}")
 
 
 # -- configuration ------------------------------------------------------------------------------

@@ -12,7 +12,6 @@ import contextlib
 import logging
 import os
 import random
-import resource
 import signal
 import socket
 import time
@@ -28,7 +27,9 @@ from zmqchat.core.roster import Change
 from zmqchat.delivery import Delivery
 from zmqchat.errors import CloseCode, StartError
 from zmqchat.gossip import Gossip
+from zmqchat.limits import raise_file_limit
 from zmqchat.mesh.bus import Bus
+from zmqchat.mesh.keys import Keys
 from zmqchat.mesh.zeromq import DirectBus, ForwardedBus
 from zmqchat.peers import Peers
 from zmqchat.recovery import Recovery
@@ -293,13 +294,6 @@ class RunningNode:
         )
 
 
-def raise_file_limit() -> None:
-    """Allow as many open files, and so connections, as the system lets us."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
 def _listen(node: Node) -> list[socket.socket]:
     address = node.http_address
     try:
@@ -310,9 +304,10 @@ def _listen(node: Node) -> list[socket.socket]:
 
 
 def _make_bus(config: Config, node: Node, codec: Codec) -> Bus:
+    keys = Keys(config.mesh.keys)
     if config.mesh.topology == "direct":
-        return DirectBus(codec, node.mesh)
-    return ForwardedBus(codec, [(part.xsub, part.xpub) for part in config.forwarders])
+        return DirectBus(codec, node.mesh, keys)
+    return ForwardedBus(codec, [(part.xsub, part.xpub) for part in config.forwarders], keys)
 
 
 def _loop_factory() -> Any:

@@ -14,8 +14,10 @@ from collections.abc import Callable, Iterator
 import zmq
 
 from tests.clients import until
-from zmqchat.mesh.bus import Bus, Peer
+from zmqchat.mesh.bus import Bus, BusCounts, Peer
+from zmqchat.mesh.door import Door
 from zmqchat.mesh.forwarder import Forwarder
+from zmqchat.mesh.keys import NO_KEYS, Keys
 from zmqchat.mesh.memory import MemoryNetwork
 from zmqchat.mesh.zeromq import DirectBus, ForwardedBus
 from zmqchat.wire.mesh import (
@@ -32,6 +34,7 @@ from zmqchat.wire.mesh import (
 
 CLUSTER = "contract"
 ANY_PORT = "tcp://127.0.0.1:0"
+KEYS = Keys(["5e" * 32])
 _WARM_UP = "warm-up"
 _WARM_UP_INTERVAL_MS = 0
 
@@ -247,43 +250,53 @@ def memory() -> Iterator[Mesh]:
 
 
 @contextlib.contextmanager
-def direct() -> Iterator[Mesh]:
-    """Every node connected to every other over real sockets."""
+def direct(keys: Keys = NO_KEYS) -> Iterator[Mesh]:
+    """Every node connected to every other over real sockets; strangers have the keys too."""
     numbers = itertools.count(900)
-    with zmq.Context() as context:
-
-        def stranger() -> Stranger:
-            socket = context.socket(zmq.PUB)
-            socket.setsockopt(zmq.LINGER, 0)
-            port = socket.bind_to_random_port("tcp://127.0.0.1", 20_000, 32_000)
-            return Stranger(socket, Peer(next(numbers), "stranger", f"tcp://127.0.0.1:{port}"))
-
-        yield Mesh(lambda codec: DirectBus(codec, ANY_PORT), stranger)
-
-
-@contextlib.contextmanager
-def forwarded(count: int) -> Iterator[Mesh]:
-    """Nodes connected through so many real forwarders."""
     with contextlib.ExitStack() as stack:
-        forwarders = [stack.enter_context(running_forwarder()) for _ in range(count)]
         context = stack.enter_context(zmq.Context())
 
         def stranger() -> Stranger:
             socket = context.socket(zmq.PUB)
             socket.setsockopt(zmq.LINGER, 0)
+            if keys:
+                stack.callback(Door(context, keys, BusCounts(), socket).close)
+            port = socket.bind_to_random_port("tcp://127.0.0.1", 20_000, 32_000)
+            return Stranger(socket, Peer(next(numbers), "stranger", f"tcp://127.0.0.1:{port}"))
+
+        yield Mesh(lambda codec: DirectBus(codec, ANY_PORT, keys), stranger)
+
+
+@contextlib.contextmanager
+def forwarded(count: int, keys: Keys = NO_KEYS) -> Iterator[Mesh]:
+    """Nodes connected through so many real forwarders; strangers have the keys too."""
+    with contextlib.ExitStack() as stack:
+        forwarders = [stack.enter_context(running_forwarder(keys=keys)) for _ in range(count)]
+        context = stack.enter_context(zmq.Context())
+
+        def stranger() -> Stranger:
+            socket = context.socket(zmq.PUB)
+            socket.setsockopt(zmq.LINGER, 0)
+            if keys:
+                keys.show(socket, 0)
             socket.connect(forwarders[0].xsub)
             return Stranger(socket)
 
         endpoints = [(forwarder.xsub, forwarder.xpub) for forwarder in forwarders]
         yield Mesh(
-            lambda codec: ForwardedBus(codec, endpoints), stranger, copies=count, follows=False
+            lambda codec: ForwardedBus(codec, endpoints, keys),
+            stranger,
+            copies=count,
+            follows=False,
         )
 
 
 @contextlib.contextmanager
-def running_forwarder(xsub: str = ANY_PORT, xpub: str = ANY_PORT) -> Iterator[Forwarder]:
+def running_forwarder(
+    xsub: str = ANY_PORT, xpub: str = ANY_PORT, keys: Keys = NO_KEYS
+) -> Iterator[Forwarder]:
     """Run a forwarder in a thread of this process; fail if it does not stop when told to."""
-    forwarder = Forwarder(xsub, xpub)
+    forwarder = Forwarder(xsub, xpub, keys)
     forwarder.bind()
     thread = threading.Thread(target=forwarder.run)
     thread.start()
@@ -301,4 +314,9 @@ KINDS: dict[str, Kind] = {
     "direct": direct,
     "one forwarder": lambda: forwarded(1),
     "two forwarders": lambda: forwarded(2),
+}
+# With CURVE below, the same holds; a test that runs over these too says why it does.
+KINDS_WITH_KEYS: dict[str, Kind] = {
+    "direct with keys": lambda: direct(KEYS),
+    "a forwarder with keys": lambda: forwarded(1, KEYS),
 }

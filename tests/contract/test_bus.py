@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients import until
-from tests.contract.buses import CLUSTER, KINDS, Mesh, Node, beat, chat, request
+from tests.contract.buses import CLUSTER, KINDS, KINDS_WITH_KEYS, Mesh, Node, beat, chat, request
 from zmqchat.mesh.bus import DRAIN_LIMIT
 from zmqchat.wire.mesh import (
     COMPRESS_OVER_BYTES,
@@ -28,11 +28,16 @@ from zmqchat.wire.mesh import (
 @pytest.fixture(params=KINDS)
 def mesh(request: pytest.FixtureRequest) -> Iterator[Mesh]:
     """A mesh of each kind in turn."""
-    with KINDS[request.param]() as mesh:
+    with (KINDS | KINDS_WITH_KEYS)[request.param]() as mesh:
         try:
             yield mesh
         finally:
             mesh.close()
+
+
+# For what encryption could change: frames that are cut or mixed up, links that do not come about
+# or come late, and what is closed.
+with_keys_too = pytest.mark.parametrize("mesh", [*KINDS, *KINDS_WITH_KEYS], indirect=True)
 
 
 async def _met(mesh: Mesh, *numbers: int) -> list[Node]:
@@ -41,6 +46,7 @@ async def _met(mesh: Mesh, *numbers: int) -> list[Node]:
     return nodes
 
 
+@with_keys_too
 def test_frames_of_an_origin_and_class_arrive_in_order_and_whole(mesh: Mesh) -> None:
     """Two nodes publish at once; a third gets all of each in the order published."""
 
@@ -99,6 +105,7 @@ def test_own_frames_never_come_back(mesh: Mesh) -> None:
     asyncio.run(main())
 
 
+@with_keys_too
 def test_a_frame_for_one_node_reaches_no_other(mesh: Mesh) -> None:
     """What is for node 1 does not reach node 10, though the names begin alike."""
 
@@ -131,6 +138,7 @@ def test_news_for_everybody_reaches_everybody(mesh: Mesh) -> None:
     asyncio.run(main())
 
 
+@with_keys_too
 def test_a_node_that_joins_late_hears_and_is_heard(mesh: Mesh) -> None:
     """A third node comes while two talk; nobody misses what is published once it is in."""
 
@@ -173,6 +181,7 @@ def test_a_peer_that_is_not_followed_is_not_heard(mesh: Mesh) -> None:
     asyncio.run(main())
 
 
+@with_keys_too
 def test_a_peer_that_moved_is_heard_at_its_new_place(mesh: Mesh) -> None:
     """A node dies and comes back as another life at another endpoint."""
 
@@ -187,6 +196,7 @@ def test_a_peer_that_moved_is_heard_at_its_new_place(mesh: Mesh) -> None:
     asyncio.run(main())
 
 
+@with_keys_too
 def test_large_frames_are_compressed_and_arrive_whole(mesh: Mesh) -> None:
     """At the threshold, above it, and at the limit, with bytes that do and do not compress."""
     rng = random.Random(1)
@@ -224,6 +234,7 @@ def test_a_body_past_the_limit_is_refused_and_uses_no_number(mesh: Mesh) -> None
     asyncio.run(main())
 
 
+@with_keys_too
 def test_hostile_frames_are_counted_by_reason_and_dropped(mesh: Mesh) -> None:
     """Bytes of every bad kind reach a node; its sink gets none, and a peer is heard on."""
     good = Codec(CLUSTER, 7, 1).encode_chat(chat(1))
@@ -319,6 +330,7 @@ def test_other_work_gets_its_turn_between_frames(mesh: Mesh) -> None:
     asyncio.run(main())
 
 
+@with_keys_too
 def test_close_sends_what_is_queued(mesh: Mesh) -> None:
     """A node publishes and closes in the same breath; everything arrives."""
 
@@ -332,6 +344,7 @@ def test_close_sends_what_is_queued(mesh: Mesh) -> None:
     asyncio.run(main())
 
 
+@with_keys_too
 def test_close_releases_every_socket_and_thread(mesh: Mesh) -> None:
     """Three nodes that talked, one that nobody answers, and one never started leave nothing."""
     gc.collect()  # what earlier tests left to it

@@ -13,7 +13,7 @@ import pytest
 import zmq
 
 from tests.clients import until
-from tests.contract.buses import ANY_PORT, Mesh, Stranger, chat, running_forwarder
+from tests.contract.buses import ANY_PORT, KEYS, Mesh, Stranger, chat, running_forwarder
 from tests.mesh.strangers import HUGE, bind_anywhere, raw_socket, watching_losses
 from tests.processes import wait_until
 from zmqchat.errors import StartError
@@ -88,7 +88,7 @@ def test_a_taken_endpoint_is_a_start_error_and_leaves_nothing_open(taken: str) -
     """The text names the endpoint, and the other endpoint is free again."""
     with raw_socket(zmq.PUB) as other:
         endpoints = {"xsub": ANY_PORT, "xpub": ANY_PORT, taken: bind_anywhere(other)}
-        refused = Forwarder(**endpoints)
+        refused = Forwarder(endpoints["xsub"], endpoints["xpub"], KEYS)
         with pytest.raises(
             StartError, match=f"cannot listen on {endpoints[taken]}: the port is in use"
         ):

@@ -2,12 +2,20 @@
 
 `values` says which keys there are and what they mean, `forms` what one value may look like,
 `rules` what must hold between values, `reading` turns the file into values with every mistake
-named by its path, and `printing` turns values into YAML again.
+named by its path, `mesh_keys` finds the secrets of the mesh, and `printing` turns values into YAML
+again.
 """
 
 from __future__ import annotations
 
 from zmqchat.config.forms import Address, parse_address, parse_endpoint
+from zmqchat.config.mesh_keys import (
+    KEYS_VARIABLE,
+    append_key,
+    fingerprint,
+    mesh_keys,
+    new_key,
+)
 from zmqchat.config.printing import as_json, as_yaml, default_yaml
 from zmqchat.config.reading import (
     DATABASE_VARIABLE,
@@ -26,6 +34,7 @@ from zmqchat.config.values import Auth, Config, Forwarder, Mesh, Node, SessionRu
 
 __all__ = [
     "DATABASE_VARIABLE",
+    "KEYS_VARIABLE",
     "NODE_VARIABLE",
     "SECRET_VARIABLE",
     "Address",
@@ -36,13 +45,17 @@ __all__ = [
     "Node",
     "SessionRules",
     "Support",
+    "append_key",
     "as_json",
     "as_yaml",
     "check_endpoint",
     "check_open_mode",
     "default_yaml",
+    "fingerprint",
     "forwarder_of",
     "load",
+    "mesh_keys",
+    "new_key",
     "node_of",
     "parse_address",
     "parse_endpoint",

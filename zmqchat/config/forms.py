@@ -17,16 +17,21 @@ _ADDRESS = re.compile(rf"({_HOST}):([0-9]{{1,5}})")
 _ORIGIN = re.compile(rf"(https?)://({_HOST})(?::([0-9]{{1,5}}))?")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SQLITE = re.compile(r"sqlite:///([^?#]+)")
+_MESH_KEY = re.compile(r"[0-9A-Fa-f]{64}")
 
 _MAX_PORT = 65_535
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
 class Form(NamedTuple):
-    """What a text must look like: ``expected`` in words, ``fits`` as a check."""
+    """What a text must look like: ``expected`` in words, ``fits`` as a check.
+
+    A ``secret`` is never shown, not even a wrong one.
+    """
 
     expected: str
     fits: Callable[[str], bool]
+    secret: bool = False
 
 
 class Address(NamedTuple):
@@ -109,5 +114,11 @@ ENDPOINT = Form("tcp://host:port", lambda text: parse_endpoint(text) is not None
 ORIGIN = Form(
     "http://host[:port] or https://host[:port], in lower case, without path and default port",
     _is_origin,
+)
+FILE = Form("the path of a file", lambda text: text.strip() != "" and "\0" not in text)
+MESH_KEY = Form(
+    "64 hexadecimal digits, as zmqchat keygen makes them",
+    lambda text: _MESH_KEY.fullmatch(text) is not None,
+    secret=True,
 )
 DATABASE = Form("sqlite:///path", lambda text: sqlite_path(text) is not None)

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import yaml
 
+from zmqchat.config.mesh_keys import fingerprint
 from zmqchat.config.values import Config, Key, keys
 
 _WIDTH = 96  # columns of a comment
@@ -19,22 +20,33 @@ _HEAD = """\
 
 
 def as_yaml(config: Config) -> str:
-    """Write a configuration as YAML that loads back."""
+    """Write a configuration as YAML that loads back, but for its keys: these are only named."""
     text: str = yaml.safe_dump(
-        msgspec.to_builtins(config), sort_keys=False, allow_unicode=True, default_flow_style=False
+        msgspec.to_builtins(_without_secrets(config)),
+        sort_keys=False,
+        allow_unicode=True,
+        default_flow_style=False,
     )
     return text
 
 
 def as_json(config: Config) -> str:
-    """Write a configuration as indented JSON."""
-    return msgspec.json.format(msgspec.json.encode(config), indent=2).decode() + "\n"
+    """Write a configuration as indented JSON, with its keys as in `as_yaml`."""
+    return (
+        msgspec.json.format(msgspec.json.encode(_without_secrets(config)), indent=2).decode() + "\n"
+    )
 
 
 def default_yaml() -> str:
     """Write every key with its default and its meaning, as YAML that loads back."""
     entries = ("\n".join(_entry(name, key, "")) for name, key in keys(Config).items())
     return "\n\n".join([_HEAD, *entries]) + "\n"
+
+
+def _without_secrets(config: Config) -> Config:
+    named = [f"a secret with the fingerprint {fingerprint(key)}" for key in config.mesh.keys]
+    mesh = msgspec.structs.replace(config.mesh, keys=named)
+    return msgspec.structs.replace(config, mesh=mesh)
 
 
 def _section(kind: type[msgspec.Struct], indent: str = "") -> Iterator[str]:

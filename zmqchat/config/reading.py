@@ -13,6 +13,7 @@ import msgspec
 import yaml
 
 from zmqchat.config.forms import DATABASE, sqlite_path
+from zmqchat.config.mesh_keys import mesh_keys
 from zmqchat.config.rules import broken_rules
 from zmqchat.config.values import Config, Key, keys
 from zmqchat.errors import ConfigError
@@ -30,13 +31,17 @@ _SIGN_IN = re.compile(r"(?<=://)[^/]*@")  # user and password of an address
 def load(path: str | Path, environ: Mapping[str, str] = os.environ) -> Config:
     """Read, check and complete a configuration file.
 
-    The database of what is returned has an absolute path. Raise `ConfigError` with one line for
+    The database of what is returned has an absolute path, and its mesh the keys in force, wherever
+    they come from. Raise `ConfigError` with one line for
     each mistake.
     """
     path = Path(path)
     raw = _read_yaml(path)
     _refuse(_mistakes(raw, Key(Config, None, None), ""))
     config = msgspec.convert(raw, Config)
+    held = mesh_keys(config.mesh, path.parent, environ)
+    mesh = msgspec.structs.replace(config.mesh, keys=held)
+    config = msgspec.structs.replace(config, mesh=mesh)
     _refuse(broken_rules(config))
     key, url = "database", config.database
     if override := environ.get(DATABASE_VARIABLE):
@@ -125,7 +130,9 @@ def _mistakes(value: object, key: Key, path: str) -> Iterator[str]:
     elif not _fits(value, key):
         unquoted = not isinstance(value, str) and _fits(str(value), key)
         advice = "; put it in quotes" if unquoted else ""
-        yield f"{path}: expected {key.expected}, got {_shown(value)}{advice}"
+        hidden = key.form is not None and key.form.secret and isinstance(value, str | int)
+        got = f"{len(str(value))} characters" if hidden else _shown(value)
+        yield f"{path}: expected {key.expected}, got {got}{advice}"
 
 
 def _section_mistakes(values: dict[Any, Any], known: dict[str, Key], below: str) -> Iterator[str]:

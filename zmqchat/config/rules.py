@@ -19,14 +19,14 @@ def broken_rules(config: Config) -> Iterator[str]:
         yield from rule(config)
 
 
-def check_endpoint(path: str, text: str, *, insecure: bool) -> str:
+def check_endpoint(path: str, text: str, *, keys: Sequence[str] = (), insecure: bool) -> str:
     """Return an endpoint to bind unchanged, or raise `ConfigError` telling what is wrong."""
     if (address := parse_endpoint(text)) is None:
         raise ConfigError(f"{path}: expected {ENDPOINT.expected}, got {text}")
     if address.port >= MESH_PORTS_END:
         raise ConfigError(f"{path}: {_port_problem(address)}")
-    if not (address.is_loopback or insecure):
-        raise ConfigError(f"{path}: {_exposed(address)}, or --insecure")
+    if not (address.is_loopback or keys or insecure):
+        raise ConfigError(f"{path}: {_exposed(address)}, keys by --keys-file, or --insecure")
     return text
 
 
@@ -93,8 +93,8 @@ def _endpoints_usable(config: Config) -> Iterator[str]:
             yield f"{path}: {_port_problem(address)}"
         if address.is_wildcard:
             yield f"{path}: expected an address that nodes can connect to, got {address}"
-        elif not (address.is_loopback or config.mesh.insecure):
-            yield f"{path}: {_exposed(address)}, or mesh.insecure: true"
+        elif not (address.is_loopback or config.mesh.keys or config.mesh.insecure):
+            yield f"{path}: {_exposed(address)}, mesh.keys, or mesh.insecure: true"
 
 
 def _forwarders_found(config: Config) -> Iterator[str]:

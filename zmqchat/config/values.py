@@ -14,8 +14,10 @@ from zmqchat.config.forms import (
     ACCOUNT,
     DATABASE,
     ENDPOINT,
+    FILE,
     HOST_PORT,
     LABEL,
+    MESH_KEY,
     ORIGIN,
     Address,
     Form,
@@ -82,10 +84,32 @@ class Mesh(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     insecure: Annotated[
         bool,
         Meaning(
-            "Allow mesh and forwarder endpoints beyond loopback. Frames are neither encrypted nor"
-            " authenticated: only for a network that nobody else can reach."
+            "Allow mesh and forwarder endpoints beyond loopback without keys. Frames are then"
+            " neither encrypted nor authenticated: only for a network that nobody else can reach."
         ),
     ] = False
+    keys: Annotated[
+        list[Annotated[str, MESH_KEY]],
+        Meaning(
+            "Secrets that all nodes and forwarders share, as zmqchat keygen makes them. Frames are"
+            " then encrypted, and a peer without one of them is refused. The first is in use; a"
+            " second one is for the time in which keys are replaced. The variable"
+            " ZMQCHAT_MESH_KEYS overrides this and keys_file."
+        ),
+    ] = []
+    keys_file: Annotated[
+        str | None,
+        FILE,
+        Meaning(
+            "A file with these keys, one a line, instead of keys. A relative path is taken from"
+            " the folder of this file."
+        ),
+    ] = None
+
+    def __repr__(self) -> str:
+        """Leave the keys out: what is logged or raised shows this."""
+        held = f"{len(self.keys)} keys" if self.keys else "no keys"
+        return f"Mesh({self.topology}, insecure={self.insecure}, {held})"
 
 
 class Forwarder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

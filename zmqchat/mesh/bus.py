@@ -27,6 +27,12 @@ from zmqchat.wire.mesh import Chat, Control, Header
 
 DRAIN_LIMIT = 256  # frames taken from one socket in a wake-up
 
+# Why a connection to this node was refused, as it is counted.
+NO_KEY = "no_key"
+WRONG_KEY = "wrong_key"
+UNFINISHED = "unfinished"  # half open, or closed by the other end: may be anybody
+REFUSALS = (NO_KEY, WRONG_KEY, UNFINISHED)
+
 
 class Peer(NamedTuple):
     """Another node, as far as the bus needs to know it."""
@@ -71,6 +77,7 @@ class BusCounts:
         self.dropped: collections.Counter[str] = collections.Counter()  # by reason
         self.broken_links = 0  # links given up for good by the library, as after a frame too large
         self.repaired_links = 0  # of those, connected again
+        self.refused: collections.Counter[str] = collections.Counter()  # strangers, by reason
 
 
 class Bus(Protocol):

@@ -17,6 +17,9 @@ import threading
 import zmq
 
 from zmqchat.errors import StartError
+from zmqchat.mesh.bus import BusCounts
+from zmqchat.mesh.door import Door
+from zmqchat.mesh.keys import NO_KEYS, Keys
 from zmqchat.mesh.sockets import bind, open_socket
 
 
@@ -24,12 +27,16 @@ class Forwarder:
     """One XSUB and one XPUB: `bind`, `run` until `stop`. A forwarder runs once.
 
     ``xsub`` and ``xpub`` are ``tcp://host:port``; a port 0 takes a free one, and after `bind`
-    the attributes tell the real endpoints.
+    the attributes tell the real endpoints. With keys, only nodes that have one of them can
+    connect.
     """
 
-    def __init__(self, xsub: str, xpub: str) -> None:
+    def __init__(self, xsub: str, xpub: str, keys: Keys = NO_KEYS) -> None:
         self.xsub = xsub
         self.xpub = xpub
+        self.counts = BusCounts()
+        self._keys = keys
+        self._door: Door | None = None
         # Unlike an Event, this may be filled by a signal handler while its thread waits here.
         self._stops: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
 
@@ -38,10 +45,14 @@ class Forwarder:
         self._context: zmq.SyncContext = zmq.Context()
         self._inward = open_socket(self._context, zmq.XSUB)
         self._outward = open_socket(self._context, zmq.XPUB)
+        if self._keys:
+            ends = (self._inward, self._outward)
+            self._door = Door(self._context, self._keys, self.counts, *ends)
         try:
             self.xsub = bind(self._inward, self.xsub)
             self.xpub = bind(self._outward, self.xpub)
         except StartError:
+            self._close_door()
             self._context.destroy(linger=0)
             raise
 
@@ -50,6 +61,7 @@ class Forwarder:
         copying = threading.Thread(target=self._copy, name="forwarder")
         copying.start()
         failure = self._stops.get()
+        self._close_door()
         self._context.term()
         copying.join()
         if failure is not None:
@@ -58,6 +70,10 @@ class Forwarder:
     def stop(self) -> None:
         """End `run`, now or as soon as it begins; for signal handlers and other threads."""
         self._stops.put(None)
+
+    def _close_door(self) -> None:
+        if self._door is not None:
+            self._door.close()
 
     def _copy(self) -> None:
         # A process that goes on after a SIGSTOP hands a signal to whichever thread takes it

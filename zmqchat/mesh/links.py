@@ -26,6 +26,9 @@ connection, and whether the node behind it lives is not for the bus to judge.
 A CONNECT_RETRIED with no DISCONNECTED before it is a connect() that failed. On a link that was up
 once that means refused: a frozen process does not refuse, since its kernel accepts for it, and
 what else can fail (a host that is gone) fails later than anybody waits for it.
+
+A DISCONNECTED of a link that is not up is a handshake that failed. Where peers have keys the other
+end may serve with another one of the cluster's: `ServerKeys` tells when to try that.
 """
 
 from __future__ import annotations
@@ -43,6 +46,8 @@ import zmq
 
 from zmqchat.mesh.bus import BusCounts
 from zmqchat.mesh.drain import Drain
+from zmqchat.mesh.keys import NO_KEYS, Keys, ServerKeys
+from zmqchat.mesh.reports import Reports
 
 log = logging.getLogger(__name__)
 
@@ -83,12 +88,15 @@ class Links:
         counts: BusCounts,
         touched: Callable[[], None],
         changed: Callable[[str, Link], None],
+        keys: Keys = NO_KEYS,
     ) -> None:
         self.socket = socket
         self._counts = counts
         self._touched = touched
         self._changed = changed
-        self._monitor = _open_monitor(socket)
+        self._server_keys = ServerKeys(keys)
+        self._reports = Reports(log)
+        self._monitor = open_monitor(socket, _WATCHED)
         self._events = Drain(
             self._monitor,
             functools.partial(self._monitor.recv_multipart, zmq.DONTWAIT),
@@ -126,6 +134,7 @@ class Links:
         self._monitor.close()
 
     def _connect(self, endpoint: str) -> None:
+        self._server_keys.prepare(self.socket, endpoint)
         try:
             self.socket.connect(endpoint)
         except zmq.ZMQError as error:
@@ -143,6 +152,7 @@ class Links:
         self._trust(endpoint)
         self._broken.discard(endpoint)
         self._known.pop(endpoint, None)
+        self._server_keys.forget(endpoint)
         self._names = {told: asked for told, asked in self._names.items() if asked != endpoint}
 
     def _on_event(self, parts: list[bytes]) -> None:
@@ -153,8 +163,7 @@ class Links:
             return
         if event == zmq.Event.DISCONNECTED:
             self._last_lost = endpoint
-            self._doubt(endpoint)
-            self._note(endpoint, Link.LOST)
+            self._on_lost(endpoint)
             return
         self._trust(endpoint)
         if event == zmq.Event.HANDSHAKE_SUCCEEDED:
@@ -162,7 +171,15 @@ class Links:
         elif before != endpoint:
             self._note(endpoint, Link.REFUSED)
 
+    def _on_lost(self, endpoint: str) -> None:
+        if self._known.get(endpoint) is not Link.UP and self._server_keys.failed(endpoint):
+            self._connect_anew(endpoint)
+        else:
+            self._doubt(endpoint)
+        self._note(endpoint, Link.LOST)
+
     def _on_up(self, endpoint: str) -> None:
+        self._server_keys.succeeded(endpoint)
         if endpoint in self._broken:
             self._broken.remove(endpoint)
             self._counts.repaired_links += 1
@@ -196,17 +213,24 @@ class Links:
         self._events.run()  # after a pause of the whole process, what clears the link waits here
         if self._doubtful.pop(endpoint, None) is None:
             return
-        log.warning("link to %s broke: the peer spoke no proper ZeroMQ; connecting again", endpoint)
+        self._reports.warn(
+            "link broke: the peer spoke no proper ZeroMQ; connecting again", endpoint
+        )
         self._counts.broken_links += 1
         self._broken.add(endpoint)
+        self._connect_anew(endpoint)
+
+    def _connect_anew(self, endpoint: str) -> None:
+        self._trust(endpoint)
         self._disconnect(endpoint)
         self._connect(endpoint)
         self._touched()
 
 
-def _open_monitor(socket: zmq.SyncSocket) -> zmq.SyncSocket:
+def open_monitor(socket: zmq.SyncSocket, watched: int) -> zmq.SyncSocket:
+    """Open what tells of the events of a socket, as pairs of event and endpoint."""
     address = f"inproc://monitor-{next(_monitor_numbers)}"
-    socket.monitor(address, _WATCHED)
+    socket.monitor(address, watched)
     monitor: zmq.SyncSocket = socket.context.socket(zmq.PAIR)
     # Events past a limit would not be dropped but stop the thread that moves all frames.
     monitor.setsockopt(zmq.RCVHWM, 0)

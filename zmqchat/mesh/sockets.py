@@ -10,6 +10,8 @@ Each option answers something that libzmq does otherwise:
 - Reconnect intervals differ from socket to socket, so that the nodes do not come back to a
   restarted peer in step: with RECONNECT_IVL_MAX set libzmq itself adds no randomness.
 - HANDSHAKE_IVL gives up on somebody who accepts and says nothing; the default is 30 s.
+- BACKLOG is how many connections may wait to be accepted: with the default of 100 a burst of
+  strangers would keep peers out for a second or more.
 - XPUB_NODROP is never set: one frozen subscriber would stop all. Nor are CONFLATE and IMMEDIATE.
 """
 
@@ -39,6 +41,7 @@ _EVERY_SOCKET = {
     zmq.MAXMSGSIZE: 2 * MAX_FRAME_BYTES,
     zmq.RECONNECT_IVL_MAX: 1000,
     zmq.HANDSHAKE_IVL: 1500,
+    zmq.BACKLOG: 1024,
     zmq.HEARTBEAT_IVL: 500,
     zmq.HEARTBEAT_TIMEOUT: 1000,
     zmq.RCVHWM: HIGH_WATER_FRAMES,

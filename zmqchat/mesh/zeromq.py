@@ -19,8 +19,10 @@ import zmq
 
 from zmqchat.errors import StartError
 from zmqchat.mesh.bus import BusCounts, Peer, Sink
+from zmqchat.mesh.door import Door
 from zmqchat.mesh.drain import Drain
 from zmqchat.mesh.inlet import CHAT_TOPICS, Inlet, control_topics
+from zmqchat.mesh.keys import NO_KEYS, Keys
 from zmqchat.mesh.links import Link, Links
 from zmqchat.mesh.sockets import LINGER_MS, bind, open_socket
 from zmqchat.wire.mesh import Chat, Codec, Control, SyncRequest
@@ -40,9 +42,10 @@ class _Ear(NamedTuple):
 class _ZeroMqBus:
     """What both topologies share: two SUBs that are read, and publishing through given PUBs."""
 
-    def __init__(self, codec: Codec) -> None:
+    def __init__(self, codec: Codec, keys: Keys) -> None:
         self.counts = BusCounts()
         self._codec = codec
+        self._keys = keys
         self._context: zmq.SyncContext = zmq.Context()
         self._inlet = Inlet(codec, self.counts)
         self._sink: Sink | None = None
@@ -111,7 +114,7 @@ class _ZeroMqBus:
         touched: Callable[[], None],
         changed: Callable[[str, Link], None],
     ) -> Links:
-        links = Links(socket, self.counts, touched, changed)
+        links = Links(socket, self.counts, touched, changed, self._keys)
         self._links.append(links)
         return links
 
@@ -120,14 +123,15 @@ class DirectBus(_ZeroMqBus):
     """Every node connects to every other; peers reach this one at ``endpoint``.
 
     Raises `StartError` if ``mesh``, as ``tcp://host:port``, cannot be bound; port 0 takes a free
-    one.
+    one. With keys, only peers that have one of them can connect.
     """
 
-    def __init__(self, codec: Codec, mesh: str) -> None:
-        super().__init__(codec)
+    def __init__(self, codec: Codec, mesh: str, keys: Keys = NO_KEYS) -> None:
+        super().__init__(codec, keys)
         self._peers: tuple[Peer, ...] = ()
         publisher = open_socket(self._context, zmq.PUB)
         self._publish_through(control=publisher, chat=publisher)
+        self._door = Door(self._context, keys, self.counts, publisher) if keys else None
         try:
             self.endpoint = bind(publisher, mesh)
         except StartError:
@@ -142,6 +146,11 @@ class DirectBus(_ZeroMqBus):
         for ear in self._ears:
             ear.links.follow(endpoints)
 
+    def _release(self, linger_ms: int | None = None) -> None:
+        if self._door is not None:
+            self._door.close()
+        super()._release(linger_ms)
+
     def _on_control_link(self, endpoint: str, link: Link) -> None:
         self._control.drain.run()  # what came over a link that broke still counts as heard before
         for peer in self._peers:
@@ -154,8 +163,10 @@ class ForwardedBus(_ZeroMqBus):
 
     endpoint = ""  # peers need not reach this node
 
-    def __init__(self, codec: Codec, forwarders: Sequence[tuple[str, str]]) -> None:
-        super().__init__(codec)
+    def __init__(
+        self, codec: Codec, forwarders: Sequence[tuple[str, str]], keys: Keys = NO_KEYS
+    ) -> None:
+        super().__init__(codec, keys)
         self._forwarders = tuple(forwarders)
         self._up: set[str] = set()  # ends of forwarders to which a control socket is connected
         self._any_complete = False

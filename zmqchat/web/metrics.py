@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 from zmqchat import __version__
 from zmqchat.delivery import Delivery
 from zmqchat.gossip import Gossip
-from zmqchat.mesh.bus import BusCounts
+from zmqchat.mesh.bus import REFUSALS, BusCounts
 from zmqchat.recovery import Recovery
 from zmqchat.store.counts import StoreCounts
 from zmqchat.web.socket import Sockets
@@ -62,6 +62,14 @@ class NodeCollector(Collector):
         )
         yield CounterMetricFamily(
             "zmqchat_mesh_repaired_links", "Links that were repaired", bus.repaired_links
+        )
+        refused = dict.fromkeys(REFUSALS, 0) | dict(bus.refused)
+        yield _labelled(
+            CounterMetricFamily,
+            "zmqchat_mesh_refused",
+            "Connections to the mesh port that were refused",
+            "reason",
+            refused,
         )
         yield GaugeMetricFamily(
             "zmqchat_mesh_peers", "Other nodes that live", len(self._gossip.members.alive)
