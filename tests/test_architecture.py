@@ -17,7 +17,7 @@ LAYERS = (
     ("config", "wire"),
     ("core",),
     ("mesh", "store"),
-    ("delivery", "gossip", "peers", "takeovers"),
+    ("delivery", "gossip", "joining", "peers", "takeovers"),
     ("web",),
     ("node", "child"),
     ("up",),
@@ -28,7 +28,7 @@ RANKS = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
 
 # What the rooms between store, mesh and node may know of these two; and what that may know.
 PORTS = {"zmqchat.mesh.bus", "zmqchat.store.ports", "zmqchat.store.counts"}
-KNOW_ONLY_PORTS = {"mesh", "store", "delivery", "gossip", "peers", "takeovers", "web"}
+KNOW_ONLY_PORTS = {"mesh", "store", *LAYERS[5], "web"}
 OUTSIDE_OF_CORE = {"asyncio", "peewee", "playhouse", "random", "time", "tornado", "zmq"}
 
 MODULES = {

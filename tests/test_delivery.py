@@ -95,6 +95,9 @@ class Half:
     def on_link(self, node: int, *, up: bool, refused: bool = False) -> None:
         """Nobody asks who lives here."""
 
+    def on_knock(self) -> None:
+        """Follow whom the test names, and nobody else."""
+
     def on_forwarders(self, *, up: bool) -> None:
         """Never called: the bus has none."""
 
@@ -107,7 +110,7 @@ async def two_nodes(folder: Path) -> AsyncIterator[tuple[Half, Half, MemoryNetwo
     halves = []
     for number in NUMBERS:
         store = Store.open(f"sqlite:///{folder}/chat.db", loop)
-        record = await store.register(f"n{number}", http="", url="", mesh="")
+        record = await store.register(f"n{number}", http="h:1", url="http://h:1", mesh="")
         halves.append(Half(store, network.bus(Codec("test", number, record.incarnation))))
     for half in halves:
         half.bus.start(half)
