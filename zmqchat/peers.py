@@ -66,7 +66,7 @@ class Peers:
         own = records.pop(self.own.number, None)
         self._records = records
         self._bus.follow(Peer(one.number, one.name, one.mesh) for one in self._present())
-        if own is not None and not own.http and self._state() in (State.JOINING, State.UP):
+        if own is not None and self._is_wrongly_gone(own):
             await self._directory.announce(own.number, http=self.own.http, mesh=self._bus.endpoint)
         await self._forget(self._now())
 
@@ -86,6 +86,10 @@ class Peers:
             if record.http
             and ((one := members.get(record.number)) is None or one.life is not Life.DOWN)
         ]
+
+    def _is_wrongly_gone(self, row: NodeRecord) -> bool:
+        this_life = row.incarnation == self.own.incarnation
+        return this_life and not row.http and self._state() in (State.JOINING, State.UP)
 
     def _present(self) -> Iterator[NodeRecord]:
         """Yield the nodes that have not left, or have not said goodbye yet."""
