@@ -85,6 +85,10 @@ class Scene:
         self._customers[user] = client
         return client
 
+    async def leaves(self, user: str) -> None:
+        """Let a customer disconnect."""
+        await self._customers.pop(user).close()
+
     async def kill(self, victim: str) -> float:
         """Kill a node, and start it again once all desks know.
 
@@ -93,7 +97,7 @@ class Scene:
         self._rounds += 1
         gone, moves = f"gone{self._rounds}", f"moves{self._rounds}"
         clients = [await self.enters(user, victim) for user in (gone, moves)]
-        await self._until_all(
+        await self.every_desk(
             f"{gone} and {moves} online",
             lambda desk: desk.shown.get(gone) == desk.shown.get(moves) == "online",
         )
@@ -106,7 +110,7 @@ class Scene:
         self.gone.append((gone, killed_at))
         await asyncio.sleep(MOVES_AFTER_S)
         await self.enters(moves, self._survivor)
-        await self._all_told(gone, "unknown", "closed")
+        await self.all_told(gone, "unknown", "closed")
         self.cluster.launch(victim)
         await asyncio.to_thread(self.cluster.await_ready, victim)
         self.desks[victim] = await Desk().start(self.cluster.url_of[victim])
@@ -122,7 +126,7 @@ class Scene:
         desk = self.desks.pop(victim)
         frozen_at = asyncio.get_running_loop().time()
         self.cluster.send(victim, SIGSTOP)
-        await self._all_told(user, "unknown", "closed")
+        await self.all_told(user, "unknown", "closed")
         self.cluster.send(victim, SIGCONT)
         hidden_s = self._latest(user, "unknown", "closed") - frozen_at
         self.desks[victim] = desk
@@ -131,7 +135,7 @@ class Scene:
     async def agrees(self) -> None:
         """Wait until every desk shows every customer who is connected as online, nobody else."""
         expected = dict.fromkeys(self._customers, "online")
-        await self._until_all(f"{sorted(expected)} online", lambda desk: desk.shown == expected)
+        await self.every_desk(f"{sorted(expected)} online", lambda desk: desk.shown == expected)
 
     async def listed(self) -> dict[str, tuple[list[str], list[str]]]:
         """What each node says over REST: who is not offline, and who of them is unknown."""
@@ -163,12 +167,14 @@ class Scene:
         for client in (*self._customers.values(), *self.desks.values()):
             await client.close()
 
-    async def _all_told(self, user: str, *lists: str) -> None:
-        await self._until_all(
+    async def all_told(self, user: str, *lists: str) -> None:
+        """Wait until every desk was told that a user is in one of these lists of an event."""
+        await self.every_desk(
             f"{user} told as {lists}", lambda desk: desk.told(user, *lists) is not None
         )
 
-    async def _until_all(self, what: str, condition: Callable[[Desk], bool]) -> None:
+    async def every_desk(self, what: str, condition: Callable[[Desk], bool]) -> None:
+        """Wait until something is true of every desk."""
         await until(
             f"every desk: {what}",
             lambda: all(condition(desk) for desk in self.desks.values()),
