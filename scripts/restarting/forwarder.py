@@ -40,11 +40,11 @@ async def take_away(scene: Scene, seconds: float) -> Absence:
     await scene.enters("moves", HERE)
     await scene.enters("comes", THERE)
     await asyncio.sleep(seconds - (loop.time() - gone_at))
-    assert _unknown(here, True), here.shown
-    assert _unknown(there, False), there.shown
+    assert _unknown(here, True), here.list.shown
+    assert _unknown(there, False), there.list.shown
     listed = await scene.listed()
     assert listed == {name: _as_listed(desk) for name, desk in scene.desks.items()}
-    assert not any(event["closed"] for desk in (here, there) for _, event in desk.changes)
+    assert not any(event["closed"] for desk in (here, there) for _, event in desk.list.changes)
     cluster.launch(FORWARDER)
     await asyncio.to_thread(cluster.await_ready, FORWARDER)
     back_at = loop.time()
@@ -59,14 +59,14 @@ async def take_away(scene: Scene, seconds: float) -> Absence:
 def _unknown(desk: Desk, here: bool) -> bool:
     """Whether a desk shows exactly the users of the other node as unknown."""
     remote = ("there",) if here else ("stays",)
-    return all(desk.shown.get(user) == "unknown" for user in remote)
+    return all(desk.list.shown.get(user) == "unknown" for user in remote)
 
 
 def _online(desk: Desk) -> set[str]:
-    return {user for user, shown in desk.shown.items() if shown == "online"}
+    return {user for user, shown in desk.list.shown.items() if shown == "online"}
 
 
 def _as_listed(desk: Desk) -> tuple[list[str], list[str]]:
     """What REST is to say where a desk shows this."""
-    shown = sorted(desk.shown)
-    return shown, [user for user in shown if desk.shown[user] == "unknown"]
+    shown = sorted(desk.list.shown)
+    return shown, [user for user in shown if desk.list.shown[user] == "unknown"]

@@ -52,13 +52,13 @@ def test_with_one_of_two_nothing_changes(tmp_path: Path) -> None:
             leaver = f"left without {name}"
             await scene.enters(leaver, "n2")
             await scene.agrees()
-            seen = {node: len(desk.changes) for node, desk in scene.desks.items()}
+            seen = {node: len(desk.list.changes) for node, desk in scene.desks.items()}
             cluster.kill(name)
             await scene.leaves(leaver)
             await writer.say(f"without {name}")
             await scene.all_told(leaver, "closed")
             for node, desk in scene.desks.items():
-                (change,) = desk.changes[seen[node] :]
+                (change,) = desk.list.changes[seen[node] :]
                 assert change[1]["closed"] == [leaver]
                 assert change[1]["unknown"] == []
                 await desk.wait_for(3, cluster.forwarders.index(name) + 1)

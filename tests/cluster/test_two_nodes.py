@@ -31,7 +31,7 @@ async def _down_after_s(cluster: ClusterProcesses, since: float) -> float:
 
 
 def _told_at(desk: Desk, user: str, name: str) -> float:
-    at = desk.told(user, name)
+    at = desk.list.told(user, name)
     assert at is not None
     return at
 
