@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from zmqchat.core.gossip import (
     GOODBYES,
+    LEAST_QUIET_S,
     PUBLISH_AFTER_S,
     TELL_AFTER_S,
     Effect,
@@ -270,7 +271,7 @@ def test_without_links_all_others_are_unknown_and_nobody_goes_offline() -> None:
     }
     one.on_forwarders(60.0, up=True)
     one.on_frame(PEER, beat(120, version=1), 60.2)
-    effects = run(one, 60.0 + LINGER_S + LINGER_S + 1, peer_beats=True)
+    effects = run(one, 60.0 + LEAST_QUIET_S + LINGER_S + 0.3, peer_beats=True)
     assert one.roster.users == {"there": Shown.ONLINE, "here": Shown.ONLINE}
     assert [user for change in changes(effects) for user in change.closed] == ["moving"]
 

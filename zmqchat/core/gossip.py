@@ -262,7 +262,7 @@ class Gossip:
             if up:
                 self.members.thaw(now)
                 self._beat_at = min(self._beat_at, now + self._rng.uniform(0, EXTRA_BEAT_S))
-                self._hold_until(now + LINGER_S)
+                self._hold_until(now + max(LEAST_QUIET_S, self.interval_s))
             else:
                 self.members.freeze(now)
         return self._finish(now)
