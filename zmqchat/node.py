@@ -44,7 +44,7 @@ from zmqchat.web.origins import Origins
 from zmqchat.web.services import Services
 from zmqchat.web.socket import Sockets, tell_presence
 from zmqchat.wire.client import Key
-from zmqchat.wire.mesh import Chat, Codec, Control, Header, State, Takeover
+from zmqchat.wire.mesh import Chat, Codec, Control, Header, Probe, State, Takeover
 
 try:
     import uvloop
@@ -236,6 +236,8 @@ class RunningNode:
         """Take a peer's news."""
         if isinstance(control, Takeover):
             self._takeovers.on_takeover(header, control)
+        elif isinstance(control, Probe) and not self._peers.knows(header):
+            self._peers.refresh_soon()  # it asks again; who is answered is known by name and url
         else:
             self._joining.on_control(header, control)
             self._gossip.on_control(header, control)
