@@ -38,8 +38,9 @@ from zmqchat.tasks import Tasks
 from zmqchat.web.app import make_app
 from zmqchat.web.metrics import NodeCollector, make_registry
 from zmqchat.web.origins import Origins
+from zmqchat.web.presence import tell_presence
 from zmqchat.web.services import Services
-from zmqchat.web.socket import Sockets, tell_presence
+from zmqchat.web.sockets import Sockets
 from zmqchat.wire.client import Key
 from zmqchat.wire.mesh import Chat, Codec, Control, Header, Takeover
 

@@ -16,7 +16,7 @@ from zmqchat.delivery import Delivery
 from zmqchat.gossip import Gossip
 from zmqchat.mesh.bus import BusCounts
 from zmqchat.store.counts import StoreCounts
-from zmqchat.web.socket import Sockets
+from zmqchat.web.sockets import Sockets
 from zmqchat.wire.mesh import DROP_REASONS
 
 
