@@ -17,6 +17,7 @@ LAYERS = (
     ("config", "wire"),
     ("core",),
     ("mesh", "store"),
+    ("following",),
     ("delivery", "gossip", "peers", "takeovers"),
     ("web",),
     ("node", "child"),
@@ -28,7 +29,7 @@ RANKS = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
 
 # What the rooms between store, mesh and node may know of these two; and what that may know.
 PORTS = {"zmqchat.mesh.bus", "zmqchat.store.ports", "zmqchat.store.counts"}
-KNOW_ONLY_PORTS = {"mesh", "store", "delivery", "gossip", "peers", "takeovers", "web"}
+KNOW_ONLY_PORTS = {"mesh", "store", "following", "delivery", "gossip", "peers", "takeovers", "web"}
 OUTSIDE_OF_CORE = {"asyncio", "peewee", "playhouse", "random", "time", "tornado", "zmq"}
 
 MODULES = {

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import zmqchat.delivery
+import zmqchat.following
 from tests.clients import DESK, until
 from zmqchat.core.sessions import Session
 from zmqchat.delivery import Delivery
@@ -66,9 +65,7 @@ class Half:
         loop = asyncio.get_running_loop()
         self.store = store
         self.bus = bus
-        self.delivery = Delivery(
-            store, bus, DESK, now=loop.time, wall_ms=lambda: time.time_ns() // 1_000_000
-        )
+        self.delivery = Delivery(store, bus, DESK, now=loop.time)
         self._sessions = 0
 
     async def open(self, user: str) -> Client:
@@ -116,7 +113,7 @@ async def two_nodes(folder: Path) -> AsyncIterator[tuple[Half, Half, MemoryNetwo
         yield halves[0], halves[1], network
     finally:
         for half in halves:
-            await half.delivery.close_all()
+            await half.delivery.following.close()
             await half.store.close()
             half.bus.close()
 
@@ -146,7 +143,7 @@ def test_what_was_lost_on_the_way_is_read_from_the_store(tmp_path: Path) -> None
             for text in ("two", "three", "four"):
                 await here.say(customer, text)
             await desk.shows(["one", "two", "three", "four"])
-            assert there.delivery.gap_reads == 1
+            assert there.delivery.following.gap_reads == 1
             await customer.shows(["one", "two", "three", "four"])
 
     asyncio.run(main())
@@ -231,7 +228,7 @@ def test_a_seq_that_nobody_stored_stops_no_conversation(tmp_path: Path) -> None:
             await desk.shows(["one"])
             forged = Chat(ChatKind.MESSAGE, Audience.ALL, "u1", 2**62, b"{}")
             network.inject(Codec("test", 9, 1).encode_chat(forged), 2)
-            reads = there.delivery
+            reads = there.delivery.following
             await until("the hole was read", lambda: reads.gap_reads == 1, lambda: reads.gap_reads)
             for text in ("two", "three"):
                 await here.say(customer, text)
@@ -245,8 +242,8 @@ def test_a_database_that_is_away_while_somebody_opens(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The customer is turned away; the desk, and whoever comes back, miss nothing afterwards."""
-    monkeypatch.setattr(zmqchat.delivery, "OPEN_TIMEOUT_S", 0.05)
-    monkeypatch.setattr(zmqchat.delivery, "RETRY_READ_S", 0.2)
+    monkeypatch.setattr(zmqchat.following, "OPEN_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(zmqchat.following, "RETRY_READ_S", 0.2)
 
     async def main() -> None:
         async with two_nodes(tmp_path) as (here, there, _):

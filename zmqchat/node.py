@@ -136,7 +136,6 @@ class RunningNode:
             bus,
             config.support.account,
             now=loop.time,
-            wall_ms=_wall_ms,
             superseded=self._on_superseded,
         )
         self._gossip = Gossip(
@@ -193,7 +192,7 @@ class RunningNode:
         await self._sockets.drain(self._peers.elsewhere, self._rng)
         await self._tasks.cancel()
         await self._takeovers.stop()
-        await self._delivery.close_all()
+        await self._delivery.following.close()
         await self._store.close()
         alone = self._peers.elsewhere() is None
         await self._sockets.close_all(CloseCode.SERVICE_RESTART if alone else CloseCode.DRAINING)

@@ -104,6 +104,13 @@ class Sequences(Generic[T]):
             self._due.setdefault(conversation, now + self._window_s)
         return ()
 
+    def hear_of(self, conversation: str, seq: int, now: float) -> None:
+        """Note that a tracked conversation has a seq, though its item is not at hand."""
+        track = self._tracks[conversation]
+        track.highest = max(track.highest, seq)
+        if track.next and track.highest >= track.next:
+            self._due.setdefault(conversation, now + self._window_s)
+
     def next_due(self) -> float | None:
         """When `gaps` will have something to tell, or None."""
         return min(

@@ -84,7 +84,7 @@ class NodeCollector(Collector):
             "zmqchat_deliveries", "Events handed to sessions", self._delivery.delivered
         )
         yield CounterMetricFamily(
-            "zmqchat_gap_reads", "Holes read from the store", self._delivery.gap_reads
+            "zmqchat_gap_reads", "Holes read from the store", self._delivery.following.gap_reads
         )
 
     def _sessions(self) -> Iterator[Metric]:
