@@ -31,8 +31,10 @@ from zmqchat.gossip import Gossip
 from zmqchat.mesh.bus import Bus
 from zmqchat.mesh.zeromq import DirectBus, ForwardedBus
 from zmqchat.peers import Peers
+from zmqchat.resumes import Resumes
 from zmqchat.store.database import Store
 from zmqchat.store.ports import NodeRecord
+from zmqchat.storeclock import StoreClock
 from zmqchat.takeovers import Takeovers
 from zmqchat.tasks import Tasks
 from zmqchat.web.app import make_app
@@ -107,7 +109,8 @@ async def running(config: Config, node: Node) -> AsyncIterator[RunningNode]:
         if bus.endpoint:
             await store.announce(record.number, mesh=bus.endpoint)
         secret = secret or await store.cluster_secret()
-        started = RunningNode(config, record, store, bus, secret)
+        epoch = await store.database_epoch()
+        started = RunningNode(config, record, store, bus, secret, epoch)
         await started.start(sockets)
         try:
             yield started
@@ -119,7 +122,13 @@ class RunningNode:
     """The parts of one node and how they talk; the sink of its bus."""
 
     def __init__(
-        self, config: Config, record: NodeRecord, store: Store, bus: Bus, secret: bytes
+        self,
+        config: Config,
+        record: NodeRecord,
+        store: Store,
+        bus: Bus,
+        secret: bytes,
+        database_epoch: str,
     ) -> None:
         loop = asyncio.get_running_loop()
         rng = random.Random()  # noqa: S311 - spreads load and timers, guards nothing
@@ -159,7 +168,9 @@ class RunningNode:
             name_of=self._peers.name_of,
             wall_ms=_wall_ms,
         )
-        self._services = self._make_services()
+        self._resumes = Resumes(store, config.support.account)
+        self._clock = StoreClock(store, _wall_ms)
+        self._services = self._make_services(database_epoch)
         self._server = HTTPServer(
             make_app(self._services, self._sockets),
             max_body_size=MAX_BODY_BYTES,
@@ -178,8 +189,10 @@ class RunningNode:
         """Hear the peers, then take requests."""
         self._bus.start(self)
         await self._peers.refresh()
+        await self._clock.measure()
         self._gossip.start()
         self._tasks.spawn(self._peers.keep_fresh())
+        self._tasks.spawn(self._clock.keep_measuring())
         self._tasks.spawn(self._sockets.keep_pinging())
         self._tasks.spawn(self._takeovers.keep_auditing())
         self._server.add_sockets(sockets)
@@ -192,6 +205,7 @@ class RunningNode:
         await self._sockets.drain(self._peers.elsewhere, self._rng)
         await self._tasks.cancel()
         await self._takeovers.stop()
+        await self._resumes.close_all()
         await self._delivery.following.close()
         await self._store.close()
         alone = self._peers.elsewhere() is None
@@ -243,7 +257,7 @@ class RunningNode:
             "node": "it stops" if self._stopping else None,
         }
 
-    def _make_services(self) -> Services:
+    def _make_services(self, database_epoch: str) -> Services:
         collector = NodeCollector(
             self._bus.counts, self._store.counts, self._delivery, self._gossip, self._sockets
         )
@@ -252,6 +266,7 @@ class RunningNode:
             messages=self._store,
             directory=self._store,
             delivery=self._delivery,
+            resumes=self._resumes,
             gossip=self._gossip,
             peers=self._peers,
             takeovers=self._takeovers,
@@ -260,6 +275,8 @@ class RunningNode:
                 collector, self._delivery.seconds, self._store.counts.commit_seconds
             ),
             readiness=self._readiness,
+            clock=self._clock,
+            database_epoch=database_epoch,
             database=self._config.database,
         )
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 
 from tornado.httputil import HTTPServerRequest
 from tornado.iostream import StreamClosedError
@@ -34,6 +33,8 @@ from zmqchat.wire.client import (
     PROTOCOL_V1,
     Key,
     MarkRead,
+    Resume,
+    ResumeHeads,
     Send,
     Welcome,
     decode_event,
@@ -174,7 +175,8 @@ class ChatSocket(WebSocketHandler):
             user=session.user,
             role="agent" if session.agent else "customer",
             ping_interval_ms=PAGE_PING_MS,
-            time=time.time_ns() // 1_000_000,
+            database_epoch=self._services.database_epoch,
+            time=self._services.clock.now_ms(),
         )
         return text_frame(encode_welcome(welcome))
 
@@ -195,6 +197,8 @@ class ChatSocket(WebSocketHandler):
                 self._services.delivery.send(session, event)
             elif isinstance(event, MarkRead):
                 self._services.delivery.mark_read(session, event)
+            elif isinstance(event, Resume | ResumeHeads):
+                self._services.resumes.ask(session, event)
             else:
                 session.push(PING_FRAME)
         except Refused as refused:
@@ -300,6 +304,7 @@ class ChatSocket(WebSocketHandler):
         session, self._session = self._session, None
         if session is None:
             return
+        self._services.resumes.close(session)
         self._services.delivery.close(session)
         self._services.takeovers.close(session)
         if self._sockets.remove(session.number):  # it had begun to talk
