@@ -290,6 +290,7 @@ class RunningNode:
             self._gossip,
             self._sockets,
             self._recovery,
+            self._resumes,
         )
         return Services(
             desk=self._config.support.account,

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import logging
 from collections.abc import Sequence
 
@@ -51,6 +52,7 @@ class Resumes:
     """Answers RESUME for the sessions of a node."""
 
     def __init__(self, messages: Messages, desk: str) -> None:
+        self.answers: collections.Counter[str] = collections.Counter()  # by how whole they were
         self._messages = messages
         self._desk = desk
         self._queues: dict[Session, dict[str, int]] = {}  # what each session waits for, by name
@@ -116,7 +118,7 @@ class Resumes:
         finally:
             del session.behind[conversation]  # the next live message is pushed again
         answer = encode_resumed(conversation, catching_up.up_to, complete=complete)
-        session.push(text_frame(answer))
+        self._answer(session, answer, complete=complete)
 
     # All conversations.
 
@@ -132,9 +134,14 @@ class Resumes:
         else:
             time_ms, states = now_ms, found if len(found) <= MOST_HEADS else None
         heads = [] if states is None else [_head_of(state) for state in states]
-        event = text_frame(encode_resumed_heads(heads, time_ms, complete=states is not None))
+        complete = states is not None
+        answer = encode_resumed_heads(heads, time_ms, complete=complete)
         await room_in(session.outbox)
-        session.push(event)
+        self._answer(session, answer, complete=complete)
+
+    def _answer(self, session: Session, answer: bytes, *, complete: bool) -> None:
+        self.answers["complete" if complete else "incomplete"] += 1
+        session.push(text_frame(answer))
 
 
 class CatchingUp:

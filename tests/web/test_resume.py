@@ -7,14 +7,14 @@ import contextlib
 import functools
 import json
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.clients import DESK, V1Client, until
+from tests.clients import DESK, V1Client, fetch, until
 from tests.web.one_node import config_of, one_node
 from tests.wire.test_websocket import frame
 from zmqchat import resumes
@@ -26,6 +26,7 @@ from zmqchat.store.ports import Draft
 
 LARGE = "x" * 60 * 1024
 READER_BYTES_A_S = 500_000
+TOO_MANY = 150  # large messages: more than the system's buffers take for somebody who does not read
 
 
 async def store(node: RunningNode, count: int, text: str = "m", conversation: str = "u1") -> None:
@@ -190,8 +191,7 @@ def test_live_messages_would_make_a_hole_if_they_were_pushed(
 class SlowReader:
     """A v1 client with a small window that reads a fixed number of bytes a second."""
 
-    def __init__(self, bytes_a_s: int = READER_BYTES_A_S) -> None:
-        self._bytes_a_s = bytes_a_s
+    def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []
         self.close_code: int | None = None
 
@@ -240,9 +240,21 @@ class SlowReader:
             pieces.append(piece)
             size -= len(piece)
             self._taken += len(piece)
-            due = start + self._taken / self._bytes_a_s
+            due = start + self._taken / READER_BYTES_A_S
             await asyncio.sleep(max(0, due - asyncio.get_running_loop().time()))
         return b"".join(pieces)
+
+
+@contextlib.asynccontextmanager
+async def reading_slowly(node: RunningNode, last_seq: int) -> AsyncIterator[None]:
+    """Let somebody resume who leaves, in the midst of it, when the block is left."""
+    slow = SlowReader()
+    reading = asyncio.create_task(slow.run(node.record.url, "u1", last_seq))
+    await until("the first page", lambda: len(slow.events) > 2, lambda: slow.events[:1])
+    yield
+    reading.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await reading
 
 
 @pytest.mark.timeout(60)
@@ -287,10 +299,9 @@ def test_without_pages_a_slow_reader_would_be_closed(
 
     async def main() -> None:
         async with one_node(tmp_path) as node:
-            await store(node, 100, LARGE)
-            slow = SlowReader(10 * READER_BYTES_A_S)
-            await slow.run(node.record.url, "u1", 100)
-            assert all(event["key"] != 9 for event in slow.events)
+            await store(node, TOO_MANY, LARGE)
+            async with reading_slowly(node, TOO_MANY):
+                await until("it is sent away", lambda: not node._sockets, lambda: node._sockets)
             closes = node._sockets.closes
             too_slow = str(int(CloseCode.TOO_SLOW))
             await until("it is closed", lambda: closes[too_slow] == 1, lambda: closes)
@@ -304,14 +315,9 @@ def test_a_client_that_leaves_during_a_resume_leaves_nothing(tmp_path: Path) -> 
 
     async def main() -> None:
         async with one_node(tmp_path) as node:
-            await store(node, 100, LARGE)
-            slow = SlowReader()
-            reading = asyncio.create_task(slow.run(node.record.url, "u1", 101))
-            await until("the first page", lambda: len(slow.events) > 2, lambda: slow.events[:1])
-            assert len(node._resumes._workers) == 1
-            reading.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await reading
+            await store(node, TOO_MANY, LARGE)
+            async with reading_slowly(node, TOO_MANY):
+                assert len(node._resumes._workers) == 1
             await until(
                 "nothing kept",
                 lambda: not (node._resumes._workers or node._resumes._queues),
@@ -412,6 +418,8 @@ def test_a_database_that_does_not_answer_leaves_the_client_incomplete(
             await client.say("live")
             await client.wait_for(3)
             assert seqs(client) == [4]
+            metrics = (await fetch(f"{node.record.url}/metrics")).body.decode()
+            assert 'zmqchat_resumes_total{result="incomplete"} 2.0' in metrics
             await client.close()
             await desk.close()
 
