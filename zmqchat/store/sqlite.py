@@ -85,6 +85,10 @@ class SqliteDialect:
         self.statements: Statements = SqliteStatements()
         self.errors: tuple[type[Exception], ...] = (sqlite3.Error,)
 
+    def exists(self) -> bool:
+        """Whether there is a file."""
+        return self.path.exists()
+
     def database(self, *, for_writing: bool) -> Database:
         """Describe a connection to the file; see `Dialect`."""
         # Connections are used by one thread and closed by another that has waited for it.
@@ -138,6 +142,10 @@ class SqliteDialect:
         if code is not None and code & 0xFF in _PASSING:
             return Trouble.PASSING
         return Trouble.REFUSED
+
+    def lost(self, error: Exception) -> bool:  # noqa: ARG002 - the protocol's signature
+        """Answer no: there is nobody at the other end who could hang up."""
+        return False
 
 
 def _code(error: Exception) -> int | None:
