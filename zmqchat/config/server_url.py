@@ -35,24 +35,28 @@ class ServerUrl(NamedTuple):
         return f"{self.scheme}://{self.user}@{place}/{self.name}"
 
 
-def is_server_url(text: str) -> bool:
-    """Whether a text means to be such an address."""
-    return urlsplit(text).scheme in SCHEMES
+def is_one(text: str) -> bool:
+    """Whether a text means to be such an address; `parse` tells what may be wrong with it."""
+    return text.partition(":")[0] in SCHEMES
 
 
-def parse_server_url(text: str) -> ServerUrl:
-    """Read an address, or raise ValueError that tells what is wrong, without a password."""
+def parse(text: str) -> ServerUrl:
+    """Read an address, or raise ValueError that tells what is wrong.
+
+    What is told never shows the address itself: a part of it may be a password after all.
+    """
+    if not text.isprintable():
+        raise ValueError(f"expected {FORM}, without control characters")
     try:
         parts = urlsplit(text)
         port = parts.port or DEFAULT_PORT
-    except ValueError as error:
-        raise ValueError(f"expected {FORM}: {error}") from None
+    except ValueError:
+        raise ValueError(f"expected {FORM}; host or port is none") from None
     if parts.password is not None:
         raise ValueError("the password belongs into ZMQCHAT_DB_PASSWORD, not into the address")
     name = unquote(parts.path.removeprefix("/"))
-    complete = parts.username and parts.hostname and name and "/" not in name
-    if parts.scheme not in SCHEMES or not complete or parts.fragment:
-        raise ValueError(f"expected {FORM}, got {text}")
+    if not (parts.username and parts.hostname and name) or "/" in name or parts.fragment:
+        raise ValueError(f"expected {FORM}; user, host or name is missing or wrong")
     return ServerUrl(
         parts.scheme,
         unquote(parts.username or ""),

@@ -17,8 +17,9 @@ from typing import Any
 import peewee
 import pymysql
 
+from zmqchat.config import server_url
 from zmqchat.config.forms import Address
-from zmqchat.config.server_url import ServerUrl, parse_server_url
+from zmqchat.config.server_url import ServerUrl
 from zmqchat.errors import StartError
 from zmqchat.store.dialect import Database, Statements, Trouble
 from zmqchat.store.mysql_batch import MysqlStatements
@@ -121,7 +122,7 @@ class MysqlDialect:
 
     def __init__(self, url: str, password: str) -> None:
         try:
-            self._url = parse_server_url(url)
+            self._url = server_url.parse(url)
         except ValueError as error:
             raise StartError(f"database: {error}") from None
         self._password = password.encode(errors="surrogateescape")
