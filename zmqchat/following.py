@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 READS_AT_ONCE = 8  # an outage of a link leaves a hole in every conversation
 RETRY_READ_S = 1.0
+BYTES_AT_ONCE = 256 * 1024  # of what was missing: a quarter of the outboxes it goes to
 OPEN_TIMEOUT_S = 5.0  # a client that cannot be served is told so, and tries another node
 
 _Result = TypeVar("_Result")
@@ -71,6 +72,11 @@ class Following:
 
     def __len__(self) -> int:
         return len(self._sequences)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody here wants anything."""
+        return not len(self._sessions)
 
     # Who follows.
 
@@ -227,7 +233,19 @@ class Following:
             self._sequences.retry(gap, self._now() + RETRY_READ_S)
         else:
             found = [(message.seq, text_frame(encode_message(message))) for message in messages]
-            ready = self._sequences.fill(gap, found, self._now(), head)
-            self.found += len(found)
+            some = _first_bytes(found, BYTES_AT_ONCE)
+            last = None if len(some) == len(found) else some[-1][0]
+            ready = self._sequences.fill(gap, some, self._now(), head=head, last=last)
+            self.found += len(some)
             self._deliver(gap.conversation, ready)
         self._arm()
+
+
+def _first_bytes(events: list[tuple[int, bytes]], limit: int) -> list[tuple[int, bytes]]:
+    """Take so many events that the limit is not passed, but at least one."""
+    total = 0
+    for place, (_, event) in enumerate(events):
+        total += len(event)
+        if total > limit and place:
+            return events[:place]
+    return events
