@@ -21,7 +21,7 @@ from typing import Any, Self
 
 import pymysql
 
-from tests.processes import Process, wait_until
+from tests.processes import Process
 
 PROGRAM = "/usr/sbin/mariadbd"  # not in everybody's PATH
 INSTALLER = "mariadb-install-db"
@@ -104,16 +104,8 @@ class MariaServer:
 
     def await_ready(self) -> None:
         """Wait until the server answers; in any thread."""
-        process = self.process
-        assert process is not None
-
-        def answers() -> bool:
-            assert process.returncode is None, process.last_words
-            with contextlib.suppress(pymysql.Error), self.connection():
-                return True
-            return False
-
-        wait_until(answers, "MariaDB to answer", state=lambda: process.last_words)
+        assert self.process is not None
+        self.process.expect(".*: ready for connections.*")
 
     def stop(self) -> None:
         """Ask the server to stop, and wait until it has."""

@@ -19,6 +19,7 @@ import pymysql
 
 from tests.clients import until
 from tests.databases import MariaServer
+from tests.processes import wait_until
 from zmqchat.core.logins import Login
 from zmqchat.store.database import Store
 from zmqchat.store.ports import Draft, Outcome, Side, Stored
@@ -141,17 +142,17 @@ class MariaPlace:
     def __init__(self, server: MariaServer) -> None:
         self.server = server
         self.url = server.fresh()
-        self._name = self.url.rpartition("/")[2]
+        self.name = self.url.rpartition("/")[2]
 
     def run(self, sql: str) -> list[tuple[Any, ...]]:
         """Run a statement on a connection of its own."""
-        return self.server.run(sql, self._name)
+        return self.server.run(sql, self.name)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """Let the tables be read only, by whoever it is."""
         tables = [name for (name,) in self.run("SHOW TABLES")]
-        with self.server.connection(self._name) as connection, connection.cursor() as cursor:
+        with self.server.connection(self.name) as connection, connection.cursor() as cursor:
             cursor.execute(f"LOCK TABLES {', '.join(f'{name} READ' for name in tables)}")
             yield
 
@@ -162,6 +163,17 @@ class MariaPlace:
             f" IF new.msg = '{text}' THEN SIGNAL SQLSTATE '45000'; END IF"
         )
 
+    def cut_off(self) -> None:
+        """Let the server end all connections to this database, and wait until they are gone."""
+        theirs = f"SELECT id FROM information_schema.processlist WHERE db = '{self.name}'"
+        for (number,) in self.server.run(theirs):
+            self.server.run(f"KILL {number}")
+        wait_until(
+            lambda: not self.server.run(theirs),
+            "connections to end",
+            state=lambda: self.server.run(theirs),
+        )
+
     def lost_answer(self) -> Exception:
         """Make the driver's error of a connection that ended."""
         error = pymysql.OperationalError(2013, "Lost connection to MySQL server during query")
@@ -170,7 +182,7 @@ class MariaPlace:
     def fill(self, conversations: int, messages: int) -> None:
         """Let the server count by itself."""
         each = messages // conversations
-        with self.server.connection(self._name) as connection, connection.cursor() as cursor:
+        with self.server.connection(self.name) as connection, connection.cursor() as cursor:
             cursor.execute("SET unique_checks = 0, foreign_key_checks = 0")
             cursor.execute(
                 "INSERT INTO conversation"
@@ -192,7 +204,7 @@ class MariaPlace:
         """Ask for the plan, and pick the steps that are expensive."""
         if "FROM" not in sql:
             return []
-        with self.server.connection(self._name) as connection:
+        with self.server.connection(self.name) as connection:
             cursor = connection.cursor(pymysql.cursors.DictCursor)
             cursor.execute(f"EXPLAIN {sql}", values)
             return [str(step) for step in cursor.fetchall() if _is_expensive(step, may_walk)]
