@@ -19,6 +19,7 @@ import peewee
 
 from zmqchat.errors import StartError
 from zmqchat.store.dialect import Database, Statements, Trouble
+from zmqchat.store.places import network_file_system, read_mounts
 from zmqchat.store.sqlite_batch import SqliteStatements
 
 TURN_S = 0.0002  # between two tries to get the write lock
@@ -114,6 +115,7 @@ class SqliteDialect:
     @contextlib.contextmanager
     def migration_lock(self) -> Iterator[None]:
         """Hold a lock on a file beside the database; see `Dialect`."""
+        self._refuse_network()  # already the lock would not be true there
         path = self.path.with_name(self.path.name + ".migrate")
         try:
             lock = path.open("a")
@@ -122,6 +124,14 @@ class SqliteDialect:
         with lock:
             _wait_for(lock.fileno(), path)
             yield
+
+    def _refuse_network(self) -> None:
+        kind = network_file_system(self.path.resolve(), read_mounts())
+        if kind is not None:
+            raise StartError(
+                f"database {self.where}: is on a network file system ({kind}), where SQLite loses"
+                " data; expected a local disk, or a mysql: database"
+            )
 
     def check(self, database: Database) -> None:
         """Look for rows whose foreign key leads nowhere."""
