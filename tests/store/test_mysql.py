@@ -17,6 +17,8 @@ from tests.contract.stores import (
     MariaPlace,
     draft,
     in_loop,
+    log_in,
+    mark,
     opened,
     store_it,
 )
@@ -115,6 +117,25 @@ def _global(server: MariaServer, name: str, value: int, *, otherwise: int) -> It
         yield
     finally:
         server.run(f"SET GLOBAL {name} = {otherwise}")
+
+
+@in_loop
+async def test_a_node_may_do_without_the_right_to_make_tables(
+    place: MariaPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If somebody else has migrated, four rights on the rows are enough for everything."""
+    migrate(dialect_of(place.url))
+    user = "'clerk'@'127.0.0.1'"
+    place.run(f"CREATE USER {user} IDENTIFIED BY '{PASSWORD}'")
+    place.run(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {place.name}.* TO {user}")
+    monkeypatch.setenv(PASSWORD_VARIABLE, PASSWORD)
+    monkeypatch.setattr(place, "url", place.url.replace(USER, "clerk"))
+    async with opened(place) as store:
+        await log_in(store, "Ann", "s1")
+        await store_it(store, draft("u1", "hi", agent="Ann", login_epoch=1))
+        assert await mark(store, "u1", Side.CUSTOMER, 1) == 1
+        assert len(await store.cluster_secret()) == 32
+        assert set((await store.problems()).values()) == {None}
 
 
 # -- TLS ----------------------------------------------------------------------------------------
