@@ -117,6 +117,12 @@ class MariaServer:
         if self.process is not None:
             self.process.kill()
 
+    def cpu_s(self) -> float:
+        """CPU seconds that its threads have used, to the nanosecond."""
+        assert self.process is not None
+        threads = Path(f"/proc/{self.process.pid}/task").glob("*/schedstat")
+        return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
+
     def send(self, number: signal.Signals) -> None:
         """Send a signal, such as SIGSTOP and SIGCONT."""
         assert self.process is not None

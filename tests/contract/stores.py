@@ -10,6 +10,7 @@ import contextlib
 import functools
 import re
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -44,6 +45,9 @@ class Place(Protocol):
 
     def fill(self, conversations: int, messages: int) -> None:
         """Store many messages quickly, as customers ``c1``, ``c2`` and so on."""
+
+    def cpu_s(self) -> float:
+        """Tell how many seconds of CPU this process and that of the database have used."""
 
     def scans(self, sql: str, values: Any, *, may_walk: bool) -> list[str]:
         """Tell where a statement would read or sort a whole table.
@@ -115,6 +119,10 @@ class SqlitePlace:
                 (each * conversations, each, each, each, each),
             )
             connection.execute("COMMIT")
+
+    def cpu_s(self) -> float:
+        """SQLite runs in this process."""
+        return time.process_time()
 
     def scans(self, sql: str, values: Any, *, may_walk: bool) -> list[str]:
         """Ask for the plan, and pick the steps that are expensive."""
@@ -199,6 +207,10 @@ class MariaPlace:
                 f" 'an old message', seq FROM seq_0_to_{last}"
             )
             cursor.execute("ANALYZE TABLE conversation, message")
+
+    def cpu_s(self) -> float:
+        """Add what the server has used."""
+        return time.process_time() + self.server.cpu_s()
 
     def scans(self, sql: str, values: Any, *, may_walk: bool) -> list[str]:
         """Ask for the plan, and pick the steps that are expensive."""
