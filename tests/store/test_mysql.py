@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 import peewee
 import pytest
 
+from tests.clients import until
 from tests.contract.stores import (
     MariaPlace,
     draft,
@@ -20,10 +23,11 @@ from tests.contract.stores import (
     log_in,
     mark,
     opened,
+    send,
     store_it,
 )
 from tests.databases import MISSING, USER, MariaServer, is_installed
-from zmqchat.errors import StartError
+from zmqchat.errors import StartError, StoreUnavailable
 from zmqchat.store import mysql
 from zmqchat.store.batch import Batch
 from zmqchat.store.dialect import PASSWORD_VARIABLE, Dialect, Trouble, dialect_of
@@ -242,6 +246,38 @@ async def test_connections_that_the_server_ended_are_made_anew(place: MariaPlace
         assert (await store_it(store, draft("u1", "two"))).message.seq == 2
         assert store.counts.retries == 1
         assert set((await store.problems()).values()) == {None}
+
+
+@in_loop
+async def test_a_server_that_falls_silent_counts_as_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reads fail, writes wait, and once it goes on they are stored, each once."""
+    if not is_installed():
+        pytest.skip(MISSING)
+    monkeypatch.setattr(mysql, "ANSWER_PATIENCE_S", 0.3)
+    with MariaServer(tmp_path / "server") as server:
+        async with opened(MariaPlace(server)) as store:
+            await store_it(store, draft("u1", "one"))
+            server.send(signal.SIGSTOP)
+            try:
+                waiting = send(store, draft("u1", "two", client_id="c"))
+                with pytest.raises(StoreUnavailable, match="the database does not answer"):
+                    await store.head("u1")
+                await until("a retry", lambda: store.counts.retries > 0, lambda: store.counts)
+                assert not waiting.done()
+            finally:
+                server.send(signal.SIGCONT)
+            await waiting
+            assert [m.msg for m in (await store.history("u1")).messages] == ["one", "two"]
+
+
+def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes with an extra, and who lacks it is told which."""
+    monkeypatch.setitem(sys.modules, "pymysql", None)
+    monkeypatch.delitem(sys.modules, "zmqchat.store.mysql")
+    with pytest.raises(StartError, match=r"needs zmqchat\[mysql\]"):
+        dialect_of("mysql://me@localhost/chat")
 
 
 # -- the clock ----------------------------------------------------------------------------------

@@ -134,10 +134,12 @@ class Dialect(Protocol):
     def exists(self) -> bool:
         """Whether there is a database to look into; a server is only asked when it is used."""
 
-    def database(self, *, for_writing: bool) -> Database:
+    def database(self, *, for_writing: bool, patient: bool = False) -> Database:
         """Describe a connection; it is opened in each thread that uses it.
 
-        Only with ``for_writing`` may its ``begin`` be used, which waits a while for its turn.
+        With ``patient`` a statement may take as long as it likes, as one that changes a large
+        table; otherwise a server that is silent for some seconds counts as lost. Only with
+        ``for_writing`` may its ``begin`` be used, which waits a while for its turn.
         """
 
     def prepare(self) -> None:

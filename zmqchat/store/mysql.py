@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 LOCK_PATIENCE_S = 2  # how long to wait for rows that others hold; the writer then begins again
 CONNECT_PATIENCE_S = 5
-ANSWER_PATIENCE_S = 30  # a server that is silent for longer counts as lost
+ANSWER_PATIENCE_S = 5  # a server that is silent for longer counts as lost
 MIGRATION_PATIENCE_S = 60
 OLDEST = {"MariaDB": (10, 4), "MySQL": (8, 0)}
 # A batch is at most 1 MiB and a message by its own count; escaped and encoded it may be thrice.
@@ -134,11 +134,16 @@ class MysqlDialect:
         """Whether there is a database; who connects will see."""
         return True
 
-    def database(self, *, for_writing: bool) -> Database:  # noqa: ARG002 - all are set up alike
+    def database(
+        self,
+        *,
+        for_writing: bool,  # noqa: ARG002 - all are set up alike
+        patient: bool = False,
+    ) -> Database:
         """Describe a connection; see `Dialect`."""
-        return self._database(ANSWER_PATIENCE_S)
+        return self._database(None if patient else ANSWER_PATIENCE_S)
 
-    def _database(self, patience_s: float) -> Database:
+    def _database(self, patience_s: float | None) -> Database:
         return ServerDatabase(
             self._url.name,
             user=self._url.user,

@@ -34,7 +34,7 @@ def look_into(url: str) -> Overview:
     dialect = dialect_of(url)
     if not dialect.exists():
         return Overview(dialect.where, SchemaState.PENDING, {})
-    database = dialect.database(for_writing=False)
+    database = dialect.database(for_writing=False, patient=True)
     errors: tuple[type[Exception], ...] = (peewee.PeeweeException, *dialect.errors)
     try:
         with database.connection_context():

@@ -90,7 +90,12 @@ class SqliteDialect:
         """Whether there is a file."""
         return self.path.exists()
 
-    def database(self, *, for_writing: bool) -> Database:
+    def database(
+        self,
+        *,
+        for_writing: bool,
+        patient: bool = False,  # noqa: ARG002 - nothing here is given up once it runs
+    ) -> Database:
         """Describe a connection to the file; see `Dialect`."""
         # Connections are used by one thread and closed by another that has waited for it.
         options: dict[str, Any] = {"pragmas": _PRAGMAS, "check_same_thread": False}
