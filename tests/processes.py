@@ -153,7 +153,8 @@ class ClusterProcesses:
     """A cluster of real processes in a folder of its own, on ports that the system gives.
 
     ``settings`` are further keys of nodes.yaml, as ``database=server.fresh()`` of a `MariaServer`
-    instead of a file in the folder. Forwarders are called f1, f2 …, nodes n1, n2 ….
+    instead of a file in the folder. Forwarders are called f1, f2 …, nodes n1, n2 …; whatever else
+    is started is a node that is not listed.
     """
 
     def __init__(
@@ -276,7 +277,8 @@ class ClusterProcesses:
             self._kill_all()
 
     def _stop_all(self) -> None:
-        for group in (self.nodes, self.forwarders):
+        nodes = [name for name in self.processes if name not in self._endpoints]
+        for group in (nodes, self.forwarders):
             running = [name for name in group if self.processes[name].returncode is None]
             for name in running:
                 self.send(name, signal.SIGCONT)
@@ -295,7 +297,8 @@ class ClusterProcesses:
         if name in self._endpoints:
             xsub, xpub = self._endpoints[name]
             return (*ZMQCHAT, "forwarder", *common, "--xsub", xsub, "--xpub", xpub)
-        return (*ZMQCHAT, "node", *common, "--config", str(self.config_file))
+        unlisted = () if name in self._nodes else ("--http", "127.0.0.1:0")
+        return (*ZMQCHAT, "node", *common, "--config", str(self.config_file), *unlisted)
 
     def _await_ready(self, name: str) -> None:
         process = self.processes[name]
