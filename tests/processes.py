@@ -152,8 +152,9 @@ class Process:
 class ClusterProcesses:
     """A cluster of real processes in a folder of its own, on ports that the system gives.
 
-    ``settings`` are further keys of nodes.yaml. Forwarders are called f1, f2 …, nodes n1, n2 …;
-    whatever else is started is a node that is not listed.
+    ``settings`` are further keys of nodes.yaml, as ``database=server.fresh()`` of a `MariaServer`
+    instead of a file in the folder. Forwarders are called f1, f2 …, nodes n1, n2 …; whatever else
+    is started is a node that is not listed.
     """
 
     def __init__(
