@@ -111,7 +111,12 @@ def test_the_node_falls_silent(windows: Windows, urls: list[str]) -> None:
             else:
                 server.send(message)
 
+        def to_page(message: str | bytes) -> None:
+            if not (silent and pings):
+                page.send(message)
+
         page.on_message(to_server)
+        server.on_message(to_page)
 
     def prepare(page: Page) -> None:
         page.clock.install()

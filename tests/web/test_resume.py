@@ -337,6 +337,7 @@ def test_another_node_resumes(tmp_path: Path) -> None:
             nodes=both, database=config.database, sessions=config.sessions, mesh=config.mesh
         )
         async with running(config, both[0]) as first, running(config, both[1]) as second:
+            await asyncio.gather(first.join(), second.join())
             desk = await V1Client(DESK).start(first.record.url)
             for number in range(5):
                 await desk.say(f"{number}", to="u1", client_id=f"c{number}")
@@ -368,8 +369,12 @@ def test_a_flood_is_answered_a_few_at_a_time(tmp_path: Path) -> None:
                 "all answered", lambda: not node._resumes._workers, lambda: node._resumes._queues
             )
             assert client.of(6) == []
-            await until("an end", lambda: client.events[-1]["key"] == 9, lambda: client.events[-1])
-            assert shown(seqs(client)) == list(range(1, 22))
+            await client.wait_for(9)
+            await until(
+                "everything",
+                lambda: shown(seqs(client)) == list(range(1, 22)),
+                lambda: shown(seqs(client)),
+            )
             desk = await V1Client(DESK).start(node.record.url)
             loop_turn = asyncio.Event()
             head = node._store.head
