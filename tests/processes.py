@@ -7,6 +7,7 @@ themselves be killed, nodes and forwarders die with them.
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 import signal
@@ -17,7 +18,7 @@ import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import yaml
 
@@ -32,6 +33,7 @@ ZMQCHAT = (sys.executable, "-m", "zmqchat")
 NOT_INHERITED = ("ZMQCHAT_", "PYTHONASYNCIODEBUG", "NO_COLOR", "FORCE_COLOR")
 
 T = TypeVar("T")
+Config = dict[str, Any]  # what stands in a nodes.yaml
 
 
 def wait_until(
@@ -153,6 +155,8 @@ class ClusterProcesses:
     """A cluster of real processes in a folder of its own, on ports that the system gives.
 
     ``settings`` are further keys of nodes.yaml. Forwarders are called f1, f2 …, nodes n1, n2 ….
+    With ``own_config`` each node reads a file of its own: what that makes of the node's name and
+    the common configuration.
     """
 
     def __init__(
@@ -162,6 +166,7 @@ class ClusterProcesses:
         nodes: int = 2,
         topology: str = "direct",
         forwarders: int = 0,
+        own_config: Callable[[str, Config], Config] | None = None,
         **settings: object,
     ) -> None:
         self.folder = folder
@@ -171,6 +176,7 @@ class ClusterProcesses:
         self.processes: dict[str, Process] = {}  # the newest life of each name
         self._endpoints = {f"f{i}": (ANY_PORT, ANY_PORT) for i in range(1, forwarders + 1)}
         self._nodes = [f"n{i}" for i in range(1, nodes + 1)]
+        self._own_config = own_config
         self._settings = {"cluster": "test", "mesh": {"topology": topology}, **settings}
 
     @property
@@ -294,7 +300,7 @@ class ClusterProcesses:
         if name in self._endpoints:
             xsub, xpub = self._endpoints[name]
             return (*ZMQCHAT, "forwarder", *common, "--xsub", xsub, "--xpub", xpub)
-        return (*ZMQCHAT, "node", *common, "--config", str(self.config_file))
+        return (*ZMQCHAT, "node", *common, "--config", str(self._config_of(name)))
 
     def _await_ready(self, name: str) -> None:
         process = self.processes[name]
@@ -305,7 +311,7 @@ class ClusterProcesses:
             self.url_of[name] = process.expect(rf"{name} ready: (http://\S+) mesh .+")[1]
 
     def _write_config(self) -> None:
-        config = {
+        config: Config = {
             "database": f"sqlite:///{self.database}",
             **self._settings,
             "forwarders": [
@@ -315,3 +321,10 @@ class ClusterProcesses:
             "nodes": [{"name": name, "http": "127.0.0.1:0"} for name in self._nodes],
         }
         self.config_file.write_text(yaml.safe_dump(config))
+        if self._own_config is not None:
+            for name in self._nodes:
+                own = self._own_config(name, copy.deepcopy(config))
+                self._config_of(name).write_text(yaml.safe_dump(own))
+
+    def _config_of(self, name: str) -> Path:
+        return self.config_file if self._own_config is None else self.folder / f"{name}.yaml"

@@ -1,7 +1,8 @@
 """What happened in a run: who sent what, what was acknowledged, and what everybody was shown.
 
-Knows no sockets and no time. Every message has a text of its own, ``writer-counter``, which is
-also its client id: whatever way a message is met, its text tells which one it is.
+Knows no sockets, and time only as it is told, in seconds. Every message has a text of its own,
+``writer-counter``, which is also its client id: whatever way a message is met, its text tells
+which one it is.
 
 A `View` is one conversation as a page shows it. While the page catches up after it connected,
 events are gathered in any order and as often as they come. From `settle` on the server has to
@@ -10,6 +11,7 @@ send each seq once and in order, and what it does otherwise is kept for the chec
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -73,6 +75,7 @@ class Observer:
         self.name = name
         self.sees = sees
         self.views: dict[str, View] = {}
+        self.shown_at: dict[str, float] = {}  # by text
 
     def view(self, conversation: str) -> View:
         """The view of a conversation, which may be new."""
@@ -86,23 +89,49 @@ class Observer:
 class History:
     """All that was sent and acknowledged in a run, and its observers.
 
-    Messages of a refused client id, which no page of a run should see, stand in ``refused`` with
-    the error's code.
+    What no page of a run should be told, as that it may not write, stands in ``refused``: who or
+    what it was about, and the error's code.
     """
 
     def __init__(self) -> None:
         self.sent: list[str] = []
+        self.retried = 0
         self.acks: list[Entry] = []
         self.duplicates = 0  # acknowledgements of what had been stored before
-        self.retried = 0
         self.refused: list[tuple[str, str]] = []
         self.observers: list[Observer] = []
+        self.ends: collections.Counter[str] = collections.Counter()  # of connections, by code
+        self.sent_at: dict[str, float] = {}  # by text
+        self.acked_at: dict[str, float] = {}
 
     def observer(self, name: str, sees: str | None = None) -> Observer:
         """Add an observer."""
         observer = Observer(name, sees)
         self.observers.append(observer)
         return observer
+
+    def send(self, text: str, now: float) -> None:
+        """Note that a message is sent for the first time."""
+        self.sent.append(text)
+        self.sent_at[text] = now
+
+    def acknowledge(self, ack: Entry, now: float, *, duplicate: bool) -> None:
+        """Note an acknowledgement."""
+        self.acks.append(ack)
+        self.acked_at.setdefault(ack.text, now)
+        self.duplicates += duplicate
+
+    def delays(self) -> dict[str, float]:
+        """How long after its acknowledgement each message was shown to the last observer.
+
+        By text, in seconds; 0 if everybody had it before.
+        """
+        found: dict[str, float] = {}
+        for observer in self.observers:
+            for text, shown_at in observer.shown_at.items():
+                delay = shown_at - self.acked_at.get(text, shown_at)
+                found[text] = max(found.get(text, 0.0), delay)
+        return found
 
 
 def by_conversation(entries: Iterable[Entry]) -> dict[str, list[Entry]]:

@@ -1,0 +1,129 @@
+"""A cluster whose every link can be broken: processes, the links between them, the database.
+
+A node's own configuration leads it to links instead of forwarders. What a fault has hold of is
+claimed until it is mended, so that two faults do not break one thing; one node is always left
+alone, since with none there is nothing to see.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from scripts.faulting.databases import SqliteFile
+from scripts.faulting.links import Link, Network
+from tests.processes import ClusterProcesses
+
+INWARD, OUTWARD = "xpub", "xsub"  # the ends of a forwarder that bring frames and take them
+ENDS = (INWARD, OUTWARD)
+SUPERVISOR_PAUSE_S = 0.5
+DATABASE = "database"
+
+
+class Taken(Exception):  # noqa: N818 - a state of the site
+    """What a fault wants to break is in the hands of others."""
+
+
+class Site:
+    """A running cluster with forwarders; to be used in a ``with`` block."""
+
+    def __init__(
+        self,
+        folder: Path,
+        database: SqliteFile,
+        *,
+        nodes: int = 3,
+        forwarders: int = 2,
+        **settings: object,
+    ) -> None:
+        self.database = database
+        self.network = Network()
+        self.cluster = ClusterProcesses(
+            folder,
+            nodes=nodes,
+            topology="forwarder",
+            forwarders=forwarders,
+            own_config=self._own_config,
+            database=database.url,
+            **settings,
+        )
+        self._links: dict[tuple[str, str, str], Link] = {}  # by node, forwarder and end
+        self._claimed: set[str] = set()
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as stack:
+            for part in (self.database, self.network, self.cluster):
+                stack.enter_context(part)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    def urls(self) -> Mapping[str, str]:
+        """Where the nodes are whose processes run; one of them may be frozen."""
+        processes = self.cluster.processes
+        return {
+            name: self.cluster.url_of[name]
+            for name in self.cluster.nodes
+            if processes[name].returncode is None
+        }
+
+    def links(
+        self,
+        nodes: Sequence[str] | None = None,
+        forwarders: Sequence[str] | None = None,
+        ends: Sequence[str] = ENDS,
+    ) -> list[Link]:
+        """Links of these nodes to these ends of these forwarders, or of all and to all."""
+        wanted = itertools.product(
+            nodes or self.cluster.nodes, forwarders or self.cluster.forwarders, ends
+        )
+        return [self._links[key] for key in wanted]
+
+    @contextlib.contextmanager
+    def claim(self, rng: random.Random, names: Sequence[str], *, leave: int = 0) -> Iterator[str]:
+        """Have one of these things alone; raise `Taken` unless more than ``leave`` are free."""
+        free = [name for name in names if name not in self._claimed]
+        if len(free) <= leave:
+            raise Taken(", ".join(names))
+        name = rng.choice(free)
+        self._claimed.add(name)
+        try:
+            yield name
+        finally:
+            self._claimed.discard(name)
+
+    async def revive(self, name: str) -> None:
+        """Start a process again, as a supervisor does: until it stays."""
+        while True:
+            self.cluster.launch(name)
+            try:
+                await asyncio.to_thread(self.cluster.await_ready, name)
+            except AssertionError:
+                if self.cluster.processes[name].returncode is None:
+                    raise
+                await asyncio.sleep(SUPERVISOR_PAUSE_S)
+            else:
+                return
+
+    def _own_config(self, node: str, config: dict[str, Any]) -> dict[str, Any]:
+        """Lead a node to links of its own."""
+        for forwarder in config["forwarders"]:
+            for end in ENDS:
+                link = self.network.link(forwarder[end].removeprefix("tcp://"))
+                self._links[node, forwarder["name"], end] = link
+                forwarder[end] = f"tcp://{link.address}"
+        return config
