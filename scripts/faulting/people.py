@@ -21,7 +21,7 @@ from scripts.faulting.page import ANSWER_S, LeftBehind, Page, entry_of
 from tests.clients import DESK
 
 PAGE_SIZE = 500  # rows asked of REST at a time
-WRITE_EVERY_S = (0.5, 1.5)
+PACES_S = ((0.5, 1.5), (4.0, 16.0))  # between two messages: of the busy, and of those who pause
 ANSWERED = 3  # the desk answers every third message
 
 
@@ -65,15 +65,19 @@ class Customer(_Person):
     ) -> None:
         super().__init__(user, history, urls, rng, sees=user)
         self._count = 0
+        self._pace_s = rng.choice(PACES_S)
 
     async def catch_up(self, line: Line) -> None:
         """Ask for the one conversation there is."""
         await self.resume(line, self.user)
 
     async def write(self) -> None:
-        """Write now and then, until cancelled."""
+        """Write at this customer's own pace, until cancelled.
+
+        What is lost where nothing follows for long is not found by what follows.
+        """
         while True:
-            await asyncio.sleep(self._rng.uniform(*WRITE_EVERY_S))
+            await asyncio.sleep(self._rng.uniform(*self._pace_s))
             self.say_next()
 
     def say_next(self) -> None:

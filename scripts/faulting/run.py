@@ -89,10 +89,12 @@ class Run:
             staying = [group.create_task(page.stay_connected()) for page in self._pages]
             await _until(self._all_settled, READY_S)
             writing = [group.create_task(page.write()) for page in self._customers]
-            await self._break_things()
-            for task in writing:
-                task.cancel()
-            self._desk.answering = False
+            async with asyncio.TaskGroup() as faults:
+                await self._break_things(faults)
+                # The last messages are written while something is broken still.
+                for task in writing:
+                    task.cancel()
+                self._desk.answering = False
             mended = now()
             caught_up = await _until(self._all_shown, QUIET_S)
             caught_up_s = now() - mended if caught_up else None
@@ -102,8 +104,8 @@ class Run:
         verdict = check(self.history, rows)
         return Outcome(self._plan, self.history, verdict, self._broken, caught_up_s, began)
 
-    async def _break_things(self) -> None:
-        """Begin faults until the time is over, and wait until all are mended."""
+    async def _break_things(self, faults: asyncio.TaskGroup) -> None:
+        """Begin faults until the time is over."""
         scene = Scene(
             self._site,
             self.history,
@@ -113,10 +115,9 @@ class Run:
         )
         loop = asyncio.get_running_loop()
         over = loop.time() + self._plan.seconds
-        async with asyncio.TaskGroup() as group:
-            while loop.time() < over:
-                group.create_task(self._break_one(scene))
-                await asyncio.sleep(min(self._plan.every_s, max(0.0, over - loop.time())))
+        while loop.time() < over:
+            faults.create_task(self._break_one(scene))
+            await asyncio.sleep(min(self._plan.every_s, max(0.0, over - loop.time())))
 
     async def _break_one(self, scene: Scene) -> None:
         """Let one fault happen, another one if its victims are taken."""
