@@ -31,6 +31,7 @@ from zmqchat.gossip import Gossip
 from zmqchat.mesh.bus import Bus
 from zmqchat.mesh.zeromq import DirectBus, ForwardedBus
 from zmqchat.peers import Peers
+from zmqchat.recovery import Recovery
 from zmqchat.store.database import Store
 from zmqchat.store.ports import NodeRecord
 from zmqchat.takeovers import Takeovers
@@ -41,7 +42,7 @@ from zmqchat.web.origins import Origins
 from zmqchat.web.services import Services
 from zmqchat.web.socket import Sockets, tell_presence
 from zmqchat.wire.client import Key
-from zmqchat.wire.mesh import Chat, Codec, Control, Header, Takeover
+from zmqchat.wire.mesh import Beat, Chat, Codec, Control, Header, Takeover
 
 try:
     import uvloop
@@ -53,6 +54,8 @@ log = logging.getLogger(__name__)
 MAX_BODY_BYTES = 64 * 1024  # no request has a body yet
 MAX_HEADER_BYTES = 16 * 1024
 IDLE_CONNECTION_S = 75.0
+READ_JITTER_A_NODE_S = 0.002
+MOST_READ_JITTER_S = 0.5
 
 
 def run(config: Config, node: Node, *, insecure: bool = False) -> None:
@@ -135,8 +138,8 @@ class RunningNode:
             bus,
             config.support.account,
             now=loop.time,
-            wall_ms=_wall_ms,
             superseded=self._on_superseded,
+            jitter_s=self._read_jitter_s,
         )
         self._gossip = Gossip(
             bus,
@@ -146,6 +149,13 @@ class RunningNode:
             changed=self._tell_agents,
             news=self._on_news,
             name_of=self._name_of,
+        )
+        self._recovery = Recovery(
+            store,
+            self._delivery.following,
+            now=loop.time,
+            deaf=lambda: self._gossip.members.deaf,
+            rng=rng,
         )
         self._peers = Peers(
             store, bus, self._gossip.members, record, [n.name for n in config.nodes], rng
@@ -182,6 +192,7 @@ class RunningNode:
         self._tasks.spawn(self._peers.keep_fresh())
         self._tasks.spawn(self._sockets.keep_pinging())
         self._tasks.spawn(self._takeovers.keep_auditing())
+        self._tasks.spawn(self._recovery.keep_auditing())
         self._server.add_sockets(sockets)
 
     async def stop(self) -> None:
@@ -192,7 +203,7 @@ class RunningNode:
         await self._sockets.drain(self._peers.elsewhere, self._rng)
         await self._tasks.cancel()
         await self._takeovers.stop()
-        await self._delivery.close_all()
+        await self._delivery.following.close()
         await self._store.close()
         alone = self._peers.elsewhere() is None
         await self._sockets.close_all(CloseCode.SERVICE_RESTART if alone else CloseCode.DRAINING)
@@ -201,8 +212,9 @@ class RunningNode:
 
     # What the bus carries.
 
-    def on_chat(self, header: Header, chat: Chat) -> None:  # noqa: ARG002 - the sink's signature
+    def on_chat(self, header: Header, chat: Chat) -> None:
         """Deliver what a peer published."""
+        self._recovery.on_frame(header.node, header.incarnation, header.oseq)
         self._delivery.on_chat(chat)
 
     def on_control(self, header: Header, control: Control) -> None:
@@ -210,15 +222,19 @@ class RunningNode:
         if isinstance(control, Takeover):
             self._takeovers.on_takeover(header, control)
         else:
+            if isinstance(control, Beat):
+                self._recovery.on_told(header.node, header.incarnation, control.chat_oseq)
             self._gossip.on_control(header, control)
 
     def on_link(self, node: int, *, up: bool, refused: bool = False) -> None:
         """Note what became of the link from a peer."""
         self._gossip.on_link(node, up=up, refused=refused)
+        self._recovery.audit_soon()
 
     def on_forwarders(self, *, up: bool) -> None:
         """Note what became of the links to forwarders."""
         self._gossip.on_forwarders(up=up)
+        self._recovery.audit_soon()
 
     # What the parts tell each other.
 
@@ -234,9 +250,17 @@ class RunningNode:
     def _name_of(self, number: int) -> str:
         return self._peers.name_of(number)
 
-    def _on_news(self, turn: Turn, node: int) -> None:  # noqa: ARG002 - whoever it is about
+    def _on_news(self, turn: Turn, node: int) -> None:
+        self._recovery.audit_soon()
         if turn is Turn.CAME:
             self._peers.refresh_soon()
+        elif turn in (Turn.LEFT, Turn.FORGOTTEN):
+            self._recovery.forget(node)
+
+    def _read_jitter_s(self) -> float:
+        """Draw how long to put a read off: the more nodes miss the same, the longer."""
+        longest_s = min(MOST_READ_JITTER_S, READ_JITTER_A_NODE_S * len(self._gossip.members))
+        return self._rng.uniform(0, longest_s)
 
     def _readiness(self) -> dict[str, str | None]:
         return {
@@ -245,7 +269,12 @@ class RunningNode:
 
     def _make_services(self) -> Services:
         collector = NodeCollector(
-            self._bus.counts, self._store.counts, self._delivery, self._gossip, self._sockets
+            self._bus.counts,
+            self._store.counts,
+            self._delivery,
+            self._gossip,
+            self._sockets,
+            self._recovery,
         )
         return Services(
             desk=self._config.support.account,

@@ -29,6 +29,13 @@ async def write(store: Store, conversation: str, count: int, *, agent: str | Non
     await asyncio.gather(*(send(store, message) for message in drafts))
 
 
+async def pass_a_moment(store: Store) -> None:
+    """Wait until the store's clock has moved on."""
+    start = await store.time_ms()
+    while await store.time_ms() <= start + 1:  # noqa: ASYNC110 - nobody tells of a clock
+        await asyncio.sleep(0.001)
+
+
 def shown(page: Page) -> tuple[list[int], bool]:
     """What matters of a page."""
     return [message.seq for message in page.messages], page.has_more
@@ -95,6 +102,45 @@ async def test_the_head_may_be_that_of_an_earlier_time(place: Place) -> None:
         assert heads == [0, 1, 2, 3]
         assert await store.head("nobody") == 0
         assert await store.head("nobody", 1_000_000_000_000) == 0
+
+
+@in_loop
+async def test_what_changed_comes_oldest_first_from_a_moment_of_the_stores_clock(
+    place: Place,
+) -> None:
+    """Conversations with a newer message are told with head and marks, and no others."""
+    async with opened(place) as store:
+        before = await store.time_ms()
+        await write(store, "u1", 2)
+        await pass_a_moment(store)
+        between = await store.time_ms()
+        await write(store, "u2", 1)
+        await pass_a_moment(store)
+        await write(store, "u1", 1, agent="super_admin")
+        await pass_a_moment(store)
+        after = await store.time_ms()
+        found = await store.changed(before, 10)
+        assert [state.conversation for state in found] == ["u2", "u1"]
+        assert found[1][:4] == ("u1", 3, 2, 0)
+        assert between < found[0].updated_at_ms <= found[1].updated_at_ms < after
+        assert await store.changed(before, 1) == found[:1]
+        assert await store.changed(found[1].updated_at_ms, 10) == [
+            state for state in found if state.updated_at_ms == found[1].updated_at_ms
+        ]
+        assert await store.changed(after, 10) == []
+        assert await store.changed(FAR, 10) == []
+
+
+@in_loop
+async def test_states_are_of_the_conversations_asked_for(place: Place) -> None:
+    """More of them than one statement takes are found, and strangers are not."""
+    async with opened(place) as store:
+        names = [f"u{n}" for n in range(1, 1201)]
+        await asyncio.gather(*(send(store, draft(name, "text")) for name in names))
+        found = await store.states([*names, "nobody"])
+        assert sorted(state.conversation for state in found) == sorted(names)
+        assert {state.last_seq for state in found} == {1}
+        assert await store.states([]) == []
 
 
 @in_loop

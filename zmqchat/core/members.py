@@ -154,6 +154,13 @@ class Members:
         """Whether no link to anybody is up, so that nothing can be known."""
         return self._frozen
 
+    @property
+    def deaf(self) -> bool:
+        """Whether a node that may live cannot be heard: it is silent, or its link is broken."""
+        return self._frozen or any(
+            one.life is not Life.ALIVE or node in self._cut for node, one in self._members.items()
+        )
+
     def judges(self, now: float) -> bool:
         """Whether silence means anything now."""
         return not self._frozen and now >= self._judge_at

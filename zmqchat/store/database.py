@@ -9,7 +9,7 @@ import asyncio
 import functools
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from zmqchat.core.logins import Login
@@ -22,7 +22,15 @@ from zmqchat.store.history import History
 from zmqchat.store.ids import MessageIds
 from zmqchat.store.logins import read_logins
 from zmqchat.store.migrate import SchemaState
-from zmqchat.store.ports import ConversationHead, Draft, NodeRecord, Outcome, Page, Side
+from zmqchat.store.ports import (
+    ConversationHead,
+    ConversationState,
+    Draft,
+    NodeRecord,
+    Outcome,
+    Page,
+    Side,
+)
 from zmqchat.store.readers import Readers
 from zmqchat.store.writer import Writer
 from zmqchat.wire.client import Message
@@ -128,6 +136,18 @@ class Store:
     async def head(self, conversation: str, before_ms: int | None = None) -> int:
         """Read a conversation's highest seq."""
         return await self._history.head(conversation, before_ms)
+
+    async def time_ms(self) -> int:
+        """Tell the time by the clock that stamps messages."""
+        return self._clock()
+
+    async def changed(self, since_ms: int, limit: int) -> list[ConversationState]:
+        """Read which conversations got a message."""
+        return await self._history.changed(since_ms, limit)
+
+    async def states(self, conversations: Collection[str]) -> list[ConversationState]:
+        """Read where conversations stand."""
+        return await self._history.states(conversations)
 
     # Logins
 

@@ -9,8 +9,8 @@ room.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterable
-from typing import Protocol
+from collections.abc import Callable, Collection, Iterable
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -70,6 +70,16 @@ class ConversationHead(msgspec.Struct, frozen=True, rename="camel"):
     cursor: str  # ask for the next page with before=cursor
 
 
+class ConversationState(NamedTuple):
+    """Where a conversation stands."""
+
+    conversation: str
+    last_seq: int
+    customer_read_seq: int
+    desk_read_seq: int
+    updated_at_ms: int  # when its newest message was stored, by the clock of `Messages.time_ms`
+
+
 class NodeRecord(msgspec.Struct, frozen=True):
     """A row of the ``node`` table: where a node was last started."""
 
@@ -126,6 +136,18 @@ class Messages(Protocol):
 
         With ``before_ms`` (milliseconds since 1970), of those created earlier than that.
         """
+
+    async def time_ms(self) -> int:
+        """The clock by which messages are stamped, milliseconds since 1970."""
+
+    async def changed(self, since_ms: int, limit: int) -> list[ConversationState]:
+        """Conversations with a message stored at ``since_ms`` or later, the oldest change first.
+
+        A message is seen some time after its stamp: who asks again and again looks back a little.
+        """
+
+    async def states(self, conversations: Collection[str]) -> list[ConversationState]:
+        """Where these conversations stand, as far as they exist."""
 
 
 class Logins(Protocol):
