@@ -19,6 +19,8 @@ from typing import Any, TypeVar
 import hypothesis
 import pytest
 
+from tests.processes import shared_pids
+
 T = TypeVar("T")
 
 GRACE_S = 2.0  # what ends by itself may take this long
@@ -45,7 +47,7 @@ def _leave_nothing(
     threads, children = set(threading.enumerate()), _children()
     yield
     assert not _left(lambda: set(threading.enumerate()) - threads), "threads were left"
-    left = _left(lambda: _children() - children)
+    left = _left(lambda: _children() - children - shared_pids())
     assert not left, f"child processes were left: {[_command(pid) for pid in left]}"
 
 

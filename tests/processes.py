@@ -156,7 +156,8 @@ class ClusterProcesses:
 
     ``settings`` are further keys of nodes.yaml. Forwarders are called f1, f2 …, nodes n1, n2 ….
     With ``own_config`` each node reads a file of its own: what that makes of the node's name and
-    the common configuration.
+    the common configuration. A ``shared`` cluster serves several tests, which may start some of
+    it again.
     """
 
     def __init__(
@@ -167,6 +168,7 @@ class ClusterProcesses:
         topology: str = "direct",
         forwarders: int = 0,
         own_config: Callable[[str, Config], Config] | None = None,
+        shared: bool = False,
         **settings: object,
     ) -> None:
         self.folder = folder
@@ -177,6 +179,7 @@ class ClusterProcesses:
         self._endpoints = {f"f{i}": (ANY_PORT, ANY_PORT) for i in range(1, forwarders + 1)}
         self._nodes = [f"n{i}" for i in range(1, nodes + 1)]
         self._own_config = own_config
+        self._shared = shared
         self._settings = {"cluster": "test", "mesh": {"topology": topology}, **settings}
 
     @property
@@ -258,6 +261,8 @@ class ClusterProcesses:
         return self._log(name).read_text(errors="replace")
 
     def __enter__(self) -> Self:
+        if self._shared:
+            _shared_clusters.append(self)
         try:
             self.start(*self.forwarders)
             self._write_config()
@@ -291,6 +296,8 @@ class ClusterProcesses:
 
     def _kill_all(self) -> None:
         self.kill(*self.processes)
+        if self._shared:
+            _shared_clusters.remove(self)
 
     def _log(self, name: str) -> Path:
         return self.folder / f"{name}.log"
@@ -328,3 +335,11 @@ class ClusterProcesses:
 
     def _config_of(self, name: str) -> Path:
         return self.config_file if self._own_config is None else self.folder / f"{name}.yaml"
+
+
+_shared_clusters: list[ClusterProcesses] = []
+
+
+def shared_pids() -> set[int]:
+    """The processes that a test may leave, since further tests use their cluster."""
+    return {one.pid for cluster in _shared_clusters for one in cluster.processes.values()}

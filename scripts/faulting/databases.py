@@ -29,18 +29,17 @@ class SmallDisk:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.problem: str | None = None
+        self.problem: str | None = "it is not mounted"
         self._filler = folder / "filler"
 
     def __enter__(self) -> Self:
-        self.folder.mkdir()
         if os.geteuid() != 0:
             self.problem = "only root may mount a small disk"
             return self
         command = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "small", str(self.folder)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            self.problem = f"a small disk cannot be mounted: {done.stderr.strip()}"
+        failed = done.returncode != 0
+        self.problem = f"no small disk: {done.stderr.strip()}" if failed else None
         return self
 
     def __exit__(
@@ -69,10 +68,11 @@ class SmallDisk:
 
 
 class SqliteFile:
-    """A database file on a small disk, if there may be one, and in a plain folder else."""
+    """A database file, with ``small_disk`` on one of those, if there may be one."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, small_disk: bool = True) -> None:
         self._disk = SmallDisk(folder / "disk")
+        self._mounts = small_disk
         self.path = self._disk.folder / "zmqchat.db"
         self.url = f"sqlite:///{self.path}"
 
@@ -82,7 +82,9 @@ class SqliteFile:
         return {"full-disk": self._disk.problem} if self._disk.problem else {}
 
     def __enter__(self) -> Self:
-        self._disk.__enter__()
+        self._disk.folder.mkdir()
+        if self._mounts:
+            self._disk.__enter__()
         return self
 
     def __exit__(
@@ -114,13 +116,15 @@ class SqliteFile:
 
     def rows(self) -> list[Entry]:
         """Everything that is stored."""
-        query = (
-            "SELECT customer, seq, message.id, msg FROM message "
-            "JOIN conversation ON conversation.id = message.conversation_id "
-            "ORDER BY customer, seq"
-        )
-        with contextlib.closing(sqlite3.connect(self.path, timeout=LOCK_PATIENCE_S)) as database:
-            found = database.execute(query).fetchall()
-        return [
-            Entry(customer, seq, f"{number:016x}", text) for customer, seq, number, text in found
-        ]
+        return rows_of(self.path)
+
+
+def rows_of(path: Path) -> list[Entry]:
+    """Everything that is stored in a database file."""
+    query = (
+        "SELECT customer, seq, message.id, msg FROM message "
+        "JOIN conversation ON conversation.id = message.conversation_id ORDER BY customer, seq"
+    )
+    with contextlib.closing(sqlite3.connect(path, timeout=LOCK_PATIENCE_S)) as database:
+        found = database.execute(query).fetchall()
+    return [Entry(customer, seq, f"{number:016x}", text) for customer, seq, number, text in found]

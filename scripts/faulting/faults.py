@@ -173,8 +173,9 @@ async def burst(scene: Scene) -> str:
 
 async def drop_pages(scene: Scene) -> str:
     """Let all customers of a node lose their connections at once."""
-    name = scene.rng.choice(scene.site.cluster.nodes)
-    pages = [page for page in scene.customers if page.settled and page.node == name]
+    settled = [page for page in scene.customers if page.settled]
+    name = scene.rng.choice(settled).node if settled else ""
+    pages = [page for page in settled if page.node == name]
     for page in pages:
         await page.drop()
     return f"{len(pages)} of {name}"

@@ -5,8 +5,9 @@ Knows no sockets, and time only as it is told, in seconds. Every message has a t
 which one it is.
 
 A `View` is one conversation as a page shows it. While the page catches up after it connected,
-events are gathered in any order and as often as they come. From `settle` on the server has to
-send each seq once and in order, and what it does otherwise is kept for the checker.
+events are gathered in any order and as often as they come. What the page was told then may come
+once more: the database had it before the frame was there. Above that the server has to send each
+seq once and in order, and what it does otherwise is kept for the checker.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class View:
         self.doubled: list[Entry] = []  # sent twice within one connection
         self.late: list[Entry] = []  # came after a higher one, and so is not shown
         self._seen: set[int] = set()
+        self._settled_at = 0  # up to here a seq may come again
         self._gathered: dict[int, Entry] | None = None
 
     def unsettle(self) -> None:
@@ -44,6 +46,8 @@ class View:
         """Take a message from the server; return whether the page shows it now."""
         if self._gathered is not None:
             self._gathered.setdefault(entry.seq, entry)
+            return False
+        if entry.seq <= self._settled_at:
             return False
         if entry.seq <= self.last:
             (self.doubled if entry.seq in self._seen else self.late).append(entry)
@@ -57,6 +61,7 @@ class View:
         fresh = [entry for seq, entry in sorted(gathered.items()) if seq > self.last]
         for entry in fresh:
             self._show(entry)
+        self._settled_at = self.last
         return fresh
 
     def _show(self, entry: Entry) -> None:

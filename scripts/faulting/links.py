@@ -2,6 +2,7 @@
 
 A link can be cut (connections end, and nobody listens) or held, in one direction or in both:
 connections are accepted and stay, and what is sent is not passed on until the link is healed.
+One that leads to a ZeroMQ socket can also lose single frames on their way to who connected.
 
 The ports live in a thread with an event loop of its own, so that links work while the main thread
 waits for processes to start. All methods may be called from any thread, and return when what they
@@ -12,6 +13,7 @@ again to a higher port that is closed may be connected to itself.
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
 import enum
 import random
@@ -20,12 +22,15 @@ from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
+from scripts.faulting.frames import Frames
+
 T = TypeVar("T")
 
 HOST = "127.0.0.1"
 PORTS = range(20_000, 32_768)
 ATTEMPTS = 100
 ANSWER_S = 15.0
+TOPIC_BYTES = 2  # of a frame's topic that are told apart
 TAKEN_PAUSE_S = 0.05  # before a port of a healed link is tried again, if somebody else has it
 
 
@@ -45,9 +50,9 @@ class Network:
         self._thread = threading.Thread(target=self._loop.run_forever, name="links")
         self._links: list[Link] = []
 
-    def link(self, target: str) -> Link:
+    def link(self, target: str, *, zeromq: bool = False) -> Link:
         """Make a link to ``host:port``; whoever connects uses the link's own address."""
-        link = Link(self, target)
+        link = Link(self, target, zeromq=zeromq)
         self.wait(link.listen_anywhere())
         self._links.append(link)
         return link
@@ -76,9 +81,13 @@ class Network:
 class Link:
     """One address of ours that leads to a target."""
 
-    def __init__(self, network: Network, target: str) -> None:
+    def __init__(self, network: Network, target: str, *, zeromq: bool) -> None:
         self.port = 0
+        self.zeromq = zeromq
+        self.lost = 0  # frames that were told to be lost, and were
+        self.carried: collections.Counter[bytes] = collections.Counter()  # others, by topic
         self._network = network
+        self._to_lose: list[bytes] = []  # what frames begin with that are to be lost
         host, _, port = target.rpartition(":")
         self._target = (host, int(port))
         self._server: asyncio.Server | None = None
@@ -97,6 +106,10 @@ class Link:
     def hold(self, way: Way = Way.BOTH) -> None:
         """Pass nothing on in a direction; what is sent meanwhile waits."""
         self._network.wait(self._set_held(way))
+
+    def lose(self, beginning: bytes) -> None:
+        """Lose the next frame of a ZeroMQ link that begins so."""
+        self._to_lose.append(beginning)
 
     def heal(self) -> None:
         """Listen again if it was cut, and pass on what waits."""
@@ -123,6 +136,16 @@ class Link:
     def forget(self, pipe: _Pipe) -> None:
         """Drop a connection that has ended."""
         self._pipes.discard(pipe)
+
+    def loses(self, frame: bytes) -> bool:
+        """Whether a frame is lost; in the links' thread."""
+        for beginning in self._to_lose:
+            if frame.startswith(beginning):
+                self._to_lose.remove(beginning)
+                self.lost += 1
+                return True
+        self.carried[frame[:TOPIC_BYTES]] += 1
+        return False
 
     async def _listen(self) -> None:
         self._server = await asyncio.get_running_loop().create_server(
@@ -154,7 +177,8 @@ class _Pipe:
     """One connection through a link: a near end that came to us, a far end at the target."""
 
     def __init__(self, link: Link, held: Way) -> None:
-        self.near, self.far = _End(self), _End(self)
+        self.near = _End(self)
+        self.far = _End(self, Frames(link.loses) if link.zeromq else None)
         self._link = link
         self._closed: set[_End] = set()
         self._connecting: asyncio.Task[None] | None = None
@@ -214,8 +238,9 @@ class _End(asyncio.Protocol):
 
     CONNECTING, HELD, FULL = "connecting", "held", "full"
 
-    def __init__(self, pipe: _Pipe) -> None:
+    def __init__(self, pipe: _Pipe, frames: Frames | None = None) -> None:
         self.transport: asyncio.Transport | None = None
+        self._frames = frames
         self._pipe = pipe
         self._stopped_for: set[str] = set()
 
@@ -239,7 +264,7 @@ class _End(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         other = self._pipe.other(self).transport
         if other is not None:
-            other.write(data)
+            other.write(data if self._frames is None else self._frames.passed(data))
 
     def pause_writing(self) -> None:
         self._pipe.other(self).stop_for(self.FULL)

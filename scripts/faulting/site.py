@@ -31,7 +31,10 @@ class Taken(Exception):  # noqa: N818 - a state of the site
 
 
 class Site:
-    """A running cluster with forwarders; to be used in a ``with`` block."""
+    """A running cluster with forwarders; to be used in a ``with`` block.
+
+    ``lossy`` links can lose single frames, and cost more. A ``shared`` site serves several tests.
+    """
 
     def __init__(
         self,
@@ -40,6 +43,8 @@ class Site:
         *,
         nodes: int = 3,
         forwarders: int = 2,
+        lossy: bool = False,
+        shared: bool = False,
         **settings: object,
     ) -> None:
         self.database = database
@@ -50,9 +55,11 @@ class Site:
             topology="forwarder",
             forwarders=forwarders,
             own_config=self._own_config,
+            shared=shared,
             database=database.url,
             **settings,
         )
+        self._lossy = lossy
         self._links: dict[tuple[str, str, str], Link] = {}  # by node, forwarder and end
         self._claimed: set[str] = set()
         self._stack = contextlib.ExitStack()
@@ -119,11 +126,20 @@ class Site:
             else:
                 return
 
+    async def mend(self) -> None:
+        """Heal every link, start what is dead, and wait until every node hears every other."""
+        for link in self._links.values():
+            link.heal()
+        for name in (*self.cluster.forwarders, *self.cluster.nodes):
+            if self.cluster.processes[name].returncode is not None:
+                await self.revive(name)
+        await asyncio.to_thread(self.cluster.await_whole)
+
     def _own_config(self, node: str, config: dict[str, Any]) -> dict[str, Any]:
         """Lead a node to links of its own."""
         for forwarder in config["forwarders"]:
             for end in ENDS:
-                link = self.network.link(forwarder[end].removeprefix("tcp://"))
+                link = self.network.link(forwarder[end].removeprefix("tcp://"), zeromq=self._lossy)
                 self._links[node, forwarder["name"], end] = link
                 forwarder[end] = f"tcp://{link.address}"
         return config

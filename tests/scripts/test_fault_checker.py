@@ -116,7 +116,7 @@ def test_holes_and_missing_answers_are_found() -> None:
 
 
 def test_a_page_that_catches_up_takes_any_order_and_copies() -> None:
-    """What it gathers meanwhile is shown once and in order when it has caught up."""
+    """What it gathers is shown once and in order when it has caught up, and may come once more."""
     view = View()
     view.take(entry(1))
     view.unsettle()
@@ -124,4 +124,5 @@ def test_a_page_that_catches_up_takes_any_order_and_copies() -> None:
         assert not view.take(entry(seq))
     assert [one.seq for one in view.settle()] == [2, 3, 4]
     assert view.take(entry(5))
+    assert not view.take(entry(3))
     assert [*view.doubled, *view.late] == []
