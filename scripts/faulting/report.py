@@ -45,29 +45,31 @@ def as_data(outcome: Outcome) -> dict[str, Any]:
 
 
 def _by_fault(outcome: Outcome) -> dict[str, dict[str, float]]:
-    """Tell of each kind of fault how often it came, and the slowest message of its time."""
-    delays = outcome.history.delays()
+    """Tell of each kind of fault how often it came, and the slowest messages of its time."""
+    history = outcome.history
+    acks = {text: at - history.sent_at[text] for text, at in history.acked_at.items()}
+    delays = history.delays()
     kinds: dict[str, list[Broken]] = {}
     for broken in outcome.broken:
         kinds.setdefault(broken.fault, []).append(broken)
     return {
         kind: {
             "count": len(some),
-            "slowest_s": round(max(_slowest(one, outcome, delays) for one in some), 3),
+            "slowest_ack_s": max(_slowest(one, history.sent_at, acks) for one in some),
+            "slowest_shown_s": max(_slowest(one, history.acked_at, delays) for one in some),
         }
         for kind, some in sorted(kinds.items())
     }
 
 
-def _slowest(broken: Broken, outcome: Outcome, delays: dict[str, float]) -> float:
-    return max(
-        (
-            delays[text]
-            for text, acked_at in outcome.history.acked_at.items()
-            if broken.began <= acked_at <= broken.ended and text in delays
-        ),
-        default=0.0,
+def _slowest(broken: Broken, since: dict[str, float], took: dict[str, float]) -> float:
+    """The longest that took anything which began while something was broken."""
+    within = (
+        took[text]
+        for text, at in since.items()
+        if broken.began <= at <= broken.ended and text in took
     )
+    return round(max(within, default=0.0), 3)
 
 
 def _spread(times: list[float]) -> dict[str, float]:
@@ -81,9 +83,10 @@ def _spread(times: list[float]) -> dict[str, float]:
 def show(outcome: Outcome, console: Console) -> None:
     """Print the figures, and examples of whatever is wrong."""
     data = as_data(outcome)
-    table = Table("fault", "times", "slowest message", title="What was broken")
+    table = Table("fault", "times", "sent to ack", "ack to shown", title="Broken, and the slowest")
     for kind, row in data["faults"].items():
-        table.add_row(kind, str(row["count"]), f"{row['slowest_s']:.2f} s")
+        times = (f"{row[name]:.2f} s" for name in ("slowest_ack_s", "slowest_shown_s"))
+        table.add_row(kind, str(row["count"]), *times)
     console.print(table)
     table = Table("what", "figure", title="What came of it")
     for name, value in data.items():

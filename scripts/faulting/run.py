@@ -13,10 +13,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from scripts.faulting.checker import Verdict, check
-from scripts.faulting.faults import FAULTS, Scene
+from scripts.faulting.faults import FAULTS
 from scripts.faulting.history import History
 from scripts.faulting.page import Page
 from scripts.faulting.people import Customer, Desk
+from scripts.faulting.scene import Scene
 from scripts.faulting.site import Site, Taken
 
 READY_S = 30.0  # for all pages to be connected
@@ -139,8 +140,7 @@ class Run:
         """Whether everything is acknowledged, and everybody shows every head."""
         if not await self._all_settled() or any(page.unsent for page in self._pages):
             return False
-        rows = await asyncio.to_thread(self._site.database.rows)
-        heads = {row.conversation: row.seq for row in rows}
+        heads = await asyncio.to_thread(self._site.database.heads)
         return all(
             page.observer.view(name).last >= head
             for page in self._pages

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import itertools
 import random
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from scripts.faulting.databases import SqliteFile
+from scripts.faulting.databases import Database
 from scripts.faulting.links import Link, Network
 from tests.processes import ClusterProcesses
 
@@ -39,7 +40,7 @@ class Site:
     def __init__(
         self,
         folder: Path,
-        database: SqliteFile,
+        database: Database,
         *,
         nodes: int = 3,
         forwarders: int = 2,
@@ -49,25 +50,28 @@ class Site:
     ) -> None:
         self.database = database
         self.network = Network()
-        self.cluster = ClusterProcesses(
+        self._make_cluster = functools.partial(
+            ClusterProcesses,
             folder,
             nodes=nodes,
             topology="forwarder",
             forwarders=forwarders,
             own_config=self._own_config,
             shared=shared,
-            database=database.url,
             **settings,
         )
         self._lossy = lossy
         self._links: dict[tuple[str, str, str], Link] = {}  # by node, forwarder and end
+        self.database_links: dict[str, Link] = {}  # by node; none if the database is a file
         self._claimed: set[str] = set()
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
-            for part in (self.database, self.network, self.cluster):
-                stack.enter_context(part)
+            stack.enter_context(self.database)
+            stack.enter_context(self.network)
+            self.cluster = self._make_cluster(database=self.database.url)
+            stack.enter_context(self.cluster)
             self._stack = stack.pop_all()
         return self
 
@@ -128,7 +132,7 @@ class Site:
 
     async def mend(self) -> None:
         """Heal every link, start what is dead, and wait until every node hears every other."""
-        for link in self._links.values():
+        for link in (*self._links.values(), *self.database_links.values()):
             link.heal()
         for name in (*self.cluster.forwarders, *self.cluster.nodes):
             if self.cluster.processes[name].returncode is not None:
@@ -137,6 +141,10 @@ class Site:
 
     def _own_config(self, node: str, config: dict[str, Any]) -> dict[str, Any]:
         """Lead a node to links of its own."""
+        if self.database.server is not None:
+            link = self.network.link(self.database.server)
+            self.database_links[node] = link
+            config["database"] = config["database"].replace(self.database.server, link.address)
         for forwarder in config["forwarders"]:
             for end in ENDS:
                 link = self.network.link(forwarder[end].removeprefix("tcp://"), zeromq=self._lossy)
