@@ -156,8 +156,8 @@ class ClusterProcesses:
 
     ``settings`` are further keys of nodes.yaml. Forwarders are called f1, f2 …, nodes n1, n2 ….
     With ``own_config`` each node reads a file of its own: what that makes of the node's name and
-    the common configuration. A ``shared`` cluster serves several tests, which may start some of
-    it again.
+    the common configuration; with ``own_argv`` it is started by what that makes of its command. A
+    ``shared`` cluster serves several tests, which may start some of it again.
     """
 
     def __init__(
@@ -168,6 +168,7 @@ class ClusterProcesses:
         topology: str = "direct",
         forwarders: int = 0,
         own_config: Callable[[str, Config], Config] | None = None,
+        own_argv: Callable[[str, Sequence[str]], Sequence[str]] | None = None,
         shared: bool = False,
         **settings: object,
     ) -> None:
@@ -179,6 +180,7 @@ class ClusterProcesses:
         self._endpoints = {f"f{i}": (ANY_PORT, ANY_PORT) for i in range(1, forwarders + 1)}
         self._nodes = [f"n{i}" for i in range(1, nodes + 1)]
         self._own_config = own_config
+        self._own_argv = own_argv or (lambda _, argv: argv)
         self._shared = shared
         self._settings = {"cluster": "test", "mesh": {"topology": topology}, **settings}
 
@@ -302,12 +304,13 @@ class ClusterProcesses:
     def _log(self, name: str) -> Path:
         return self.folder / f"{name}.log"
 
-    def _argv(self, name: str) -> tuple[str, ...]:
+    def _argv(self, name: str) -> Sequence[str]:
         common = ("--name", name, "--parent", str(os.getpid()))
         if name in self._endpoints:
             xsub, xpub = self._endpoints[name]
             return (*ZMQCHAT, "forwarder", *common, "--xsub", xsub, "--xpub", xpub)
-        return (*ZMQCHAT, "node", *common, "--config", str(self._config_of(name)))
+        argv = (*ZMQCHAT, "node", *common, "--config", str(self._config_of(name)))
+        return self._own_argv(name, argv)
 
     def _await_ready(self, name: str) -> None:
         process = self.processes[name]

@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 
 from scripts.faulting.databases import SqliteFile
-from scripts.faulting.faults import FAULTS
+from scripts.faulting.faults import FAULTS, possible
 from scripts.faulting.report import as_data, show
 from scripts.faulting.run import Outcome, Plan, Run
 from scripts.faulting.site import Site
@@ -33,11 +33,13 @@ def names_of(_context: click.Context, _option: click.Parameter, text: str | None
 def run(folder: Path, plan: Plan, nodes: int, forwarders: int, console: Console) -> Outcome:
     """Run a plan on a cluster in a folder of its own."""
     database = SqliteFile(folder)
-    with Site(folder, database, nodes=nodes, forwarders=forwarders) as site:
-        for name, reason in database.missing.items():
+    with Site(folder, database, nodes=nodes, forwarders=forwarders, wires=True) as site:
+        for name, reason in site.missing.items():
             console.print(f"left out: {name}, {reason}")
-        possible = [name for name in plan.faults if name not in database.missing]
-        return asyncio.run(Run(site, plan._replace(faults=possible)).outcome())
+        faults = possible(site, plan.faults)
+        if not faults:
+            raise click.UsageError(f"none of {', '.join(plan.faults)} can be had here")
+        return asyncio.run(Run(site, plan._replace(faults=faults)).outcome())
 
 
 @click.command()

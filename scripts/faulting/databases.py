@@ -7,6 +7,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from signal import Signals
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -23,14 +24,32 @@ SELECT_ROWS = (
 SELECT_HEADS = "SELECT customer, last_seq FROM conversation"
 
 
+class Server(Protocol):
+    """The process of a database that is no mere file."""
+
+    def kill(self) -> None:
+        """Kill it without warning."""
+
+    def launch(self) -> None:
+        """Start it again, in the main thread, with what was committed."""
+
+    def await_ready(self) -> None:
+        """Wait until it answers."""
+
+    def send(self, number: Signals) -> None:
+        """Send it a signal."""
+
+
 class Database(Protocol):
     """A database of a run; to be used in a ``with`` block.
 
-    ``url`` is for nodes.yaml; ``server`` is the ``host:port`` in it, None for a file.
+    ``url`` is for nodes.yaml; ``address`` is the ``host:port`` in it. A file has no address and
+    no server.
     """
 
     url: str
-    server: str | None
+    address: str | None
+    server: Server | None
 
     @property
     def missing(self) -> Mapping[str, str]:
@@ -61,7 +80,8 @@ class Database(Protocol):
 class SqliteFile:
     """A database file, with ``small_disk`` on one of those, if there may be one."""
 
-    server: str | None = None
+    address: str | None = None
+    server: Server | None = None
 
     def __init__(self, folder: Path, *, small_disk: bool = True) -> None:
         self._disk = SmallDisk(folder / "disk", SQLITE_DISK_MIB)
@@ -71,7 +91,7 @@ class SqliteFile:
 
     @property
     def missing(self) -> Mapping[str, str]:
-        """Faults of a server, and a full disk if there is no small one."""
+        """A full disk, if there is no small one."""
         return {"full-disk": self._disk.problem} if self._disk.problem else {}
 
     def __enter__(self) -> Self:

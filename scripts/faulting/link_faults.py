@@ -47,6 +47,17 @@ async def black_hole(scene: Scene) -> str:
         return name
 
 
+async def pull_wire(scene: Scene) -> str:
+    """Let everything vanish that a node sends or is sent, by its clients as well."""
+    with scene.some_node() as name:
+        scene.site.wires[name].pull()
+        try:
+            await scene.pause(0.5, 8.0)
+        finally:
+            scene.site.wires[name].plug()
+        return name
+
+
 async def no_mesh(scene: Scene) -> str:
     """Cut every node from every forwarder: only the database is left."""
     with scene.site.claim(scene.rng, [MESH]):

@@ -50,9 +50,9 @@ class Network:
         self._thread = threading.Thread(target=self._loop.run_forever, name="links")
         self._links: list[Link] = []
 
-    def link(self, target: str, *, zeromq: bool = False) -> Link:
+    def link(self, target: str, *, host: str = HOST, zeromq: bool = False) -> Link:
         """Make a link to ``host:port``; whoever connects uses the link's own address."""
-        link = Link(self, target, zeromq=zeromq)
+        link = Link(self, target, host, zeromq=zeromq)
         self.wait(link.listen_anywhere())
         self._links.append(link)
         return link
@@ -79,17 +79,18 @@ class Network:
 
 
 class Link:
-    """One address of ours that leads to a target."""
+    """One address of ours, on ``host``, that leads to a target."""
 
-    def __init__(self, network: Network, target: str, *, zeromq: bool) -> None:
+    def __init__(self, network: Network, target: str, host: str, *, zeromq: bool) -> None:
+        self.host = host
         self.port = 0
         self.zeromq = zeromq
         self.lost = 0  # frames that were told to be lost, and were
         self.carried: collections.Counter[bytes] = collections.Counter()  # others, by topic
         self._network = network
         self._to_lose: list[bytes] = []  # what frames begin with that are to be lost
-        host, _, port = target.rpartition(":")
-        self._target = (host, int(port))
+        to_host, _, to_port = target.rpartition(":")
+        self._target = (to_host, int(to_port))
         self._server: asyncio.Server | None = None
         self._pipes: set[_Pipe] = set()
         self._held = Way(0)
@@ -97,7 +98,7 @@ class Link:
     @property
     def address(self) -> str:
         """Where to connect: ``host:port``."""
-        return f"{HOST}:{self.port}"
+        return f"{self.host}:{self.port}"
 
     def cut(self) -> None:
         """End all connections and refuse new ones."""
@@ -149,7 +150,7 @@ class Link:
 
     async def _listen(self) -> None:
         self._server = await asyncio.get_running_loop().create_server(
-            self._accept, HOST, self.port, reuse_address=True
+            self._accept, self.host, self.port, reuse_address=True
         )
 
     def _accept(self) -> _End:

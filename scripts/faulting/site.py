@@ -18,7 +18,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from scripts.faulting.databases import Database
-from scripts.faulting.links import Link, Network
+from scripts.faulting.links import HOST, Link, Network
+from scripts.faulting.wires import Wire, problem_of_wires
 from tests.processes import ClusterProcesses
 
 INWARD, OUTWARD = "xpub", "xsub"  # the ends of a forwarder that bring frames and take them
@@ -35,6 +36,7 @@ class Site:
     """A running cluster with forwarders; to be used in a ``with`` block.
 
     ``lossy`` links can lose single frames, and cost more. A ``shared`` site serves several tests.
+    With ``wires`` each node has a network of its own, where this machine allows it.
     """
 
     def __init__(
@@ -46,7 +48,8 @@ class Site:
         forwarders: int = 2,
         lossy: bool = False,
         shared: bool = False,
-        **settings: object,
+        wires: bool = False,
+        **settings: Any,
     ) -> None:
         self.database = database
         self.network = Network()
@@ -57,12 +60,16 @@ class Site:
             topology="forwarder",
             forwarders=forwarders,
             own_config=self._own_config,
+            own_argv=self._own_argv,
             shared=shared,
             **settings,
         )
         self._lossy = lossy
         self._links: dict[tuple[str, str, str], Link] = {}  # by node, forwarder and end
         self.database_links: dict[str, Link] = {}  # by node; none if the database is a file
+        self.wires: dict[str, Wire] = {}  # by node
+        self.wires_problem = problem_of_wires() if wires else "no networks were asked for"
+        self._wire_count = 0 if self.wires_problem else nodes
         self._claimed: set[str] = set()
         self._stack = contextlib.ExitStack()
 
@@ -70,6 +77,8 @@ class Site:
         with contextlib.ExitStack() as stack:
             stack.enter_context(self.database)
             stack.enter_context(self.network)
+            for number in range(1, self._wire_count + 1):
+                self.wires[f"n{number}"] = stack.enter_context(Wire(number))
             self.cluster = self._make_cluster(database=self.database.url)
             stack.enter_context(self.cluster)
             self._stack = stack.pop_all()
@@ -91,6 +100,12 @@ class Site:
             for name in self.cluster.nodes
             if processes[name].returncode is None
         }
+
+    @property
+    def missing(self) -> Mapping[str, str]:
+        """Faults that this site cannot have, and why."""
+        wireless = {"pull-wire": self.wires_problem} if self.wires_problem else {}
+        return {**self.database.missing, **wireless}
 
     def links(
         self,
@@ -131,23 +146,38 @@ class Site:
                 return
 
     async def mend(self) -> None:
-        """Heal every link, start what is dead, and wait until every node hears every other."""
+        """Heal and start what is broken, and wait until every node hears every other."""
         for link in (*self._links.values(), *self.database_links.values()):
             link.heal()
+        for wire in self.wires.values():
+            wire.plug()
         for name in (*self.cluster.forwarders, *self.cluster.nodes):
             if self.cluster.processes[name].returncode is not None:
                 await self.revive(name)
         await asyncio.to_thread(self.cluster.await_whole)
 
     def _own_config(self, node: str, config: dict[str, Any]) -> dict[str, Any]:
-        """Lead a node to links of its own."""
-        if self.database.server is not None:
-            link = self.network.link(self.database.server)
+        """Lead a node to links of its own, at our end of its wire if it has one."""
+        host = HOST
+        if (wire := self.wires.get(node)) is not None:
+            host = wire.near
+            config["mesh"]["insecure"] = True
+            for row in config["nodes"]:
+                row["http"] = f"{wire.far}:0" if row["name"] == node else row["http"]
+        if self.database.address is not None:
+            link = self.network.link(self.database.address, host=host)
             self.database_links[node] = link
-            config["database"] = config["database"].replace(self.database.server, link.address)
+            config["database"] = config["database"].replace(self.database.address, link.address)
         for forwarder in config["forwarders"]:
             for end in ENDS:
-                link = self.network.link(forwarder[end].removeprefix("tcp://"), zeromq=self._lossy)
+                link = self.network.link(
+                    forwarder[end].removeprefix("tcp://"), host=host, zeromq=self._lossy
+                )
                 self._links[node, forwarder["name"], end] = link
                 forwarder[end] = f"tcp://{link.address}"
         return config
+
+    def _own_argv(self, node: str, argv: Sequence[str]) -> Sequence[str]:
+        """Start a node in its own network, if it has one; that is beyond loopback."""
+        wire = self.wires.get(node)
+        return argv if wire is None else (*wire.inside, *argv, "--insecure")

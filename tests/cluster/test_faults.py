@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scripts.faulting.databases import SqliteFile
-from scripts.faulting.faults import FAULTS
+from scripts.faulting.faults import FAULTS, possible
 from scripts.faulting.report import complaints
 from scripts.faulting.run import Plan, Run
 from scripts.faulting.site import Site
@@ -20,10 +20,10 @@ SEED = 7
 
 def test_nothing_is_lost_whatever_breaks(tmp_path: Path) -> None:
     """Nodes, forwarders, links and the disk fail; each message is shown to all, once, in order."""
-    with Site(tmp_path, SqliteFile(tmp_path)) as site:
-        possible = [name for name in FAULTS if name not in site.database.missing]
-        plan = Plan(SEED, seconds=30, every_s=2.0, customers=30, burst=50, faults=possible)
-        outcome = asyncio.run(Run(site, plan).outcome())
+    plan = Plan(SEED, seconds=30, every_s=2.0, customers=30, burst=50)
+    with Site(tmp_path, SqliteFile(tmp_path), wires=True) as site:
+        faults = possible(site, FAULTS)
+        outcome = asyncio.run(Run(site, plan._replace(faults=faults)).outcome())
     assert outcome.good, "\n".join(complaints(outcome))
     assert len({broken.fault for broken in outcome.broken}) >= 5
     assert len(outcome.history.acked_at) > 500
