@@ -11,6 +11,8 @@ from scripts.faulting.links import Way
 from scripts.faulting.scene import Scene
 from scripts.faulting.site import DATABASE
 
+MORE = "and more " * 4000  # 36 kB: what room a database has in its own files is soon used up
+
 
 async def lock_database(scene: Scene) -> str:
     """Have the only write lock for some seconds."""
@@ -20,10 +22,12 @@ async def lock_database(scene: Scene) -> str:
 
 
 async def full_disk(scene: Scene) -> str:
-    """Leave no room on the database's disk for some seconds."""
+    """Leave no room on the database's disk for some seconds, and write more than fits by chance."""
     with scene.site.claim(scene.rng, [DATABASE]):
         clear = await asyncio.to_thread(scene.site.database.fill_disk)
         try:
+            for page in scene.customers:
+                page.say_next(MORE)
             await scene.pause(1.0, 4.0)
         finally:
             clear()

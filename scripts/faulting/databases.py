@@ -148,4 +148,4 @@ def rows_of(path: Path) -> list[Entry]:
 def entry_of(row: tuple[str, int, int, str]) -> Entry:
     """Read a row of `SELECT_ROWS`."""
     customer, seq, number, text = row
-    return Entry(customer, seq, f"{number:016x}", text)
+    return Entry.of(customer, seq, f"{number:016x}", text)

@@ -1,7 +1,7 @@
 """What happened in a run: who sent what, what was acknowledged, and what everybody was shown.
 
-Knows no sockets, and time only as it is told, in seconds. Every message has a text of its own,
-``writer-counter``, which is also its client id: whatever way a message is met, its text tells
+Knows no sockets, and time only as it is told, in seconds. Every message begins with a word of its
+own, ``writer-counter``, which is also its client id: whatever way a message is met, that tells
 which one it is.
 
 A `View` is one conversation as a page shows it. While the page catches up after it connected,
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 
 class Entry(NamedTuple):
@@ -23,7 +23,12 @@ class Entry(NamedTuple):
     conversation: str
     seq: int
     id: str
-    text: str
+    text: str  # its first word
+
+    @classmethod
+    def of(cls, conversation: str, seq: int, id_: str, text: str) -> Self:
+        """Make an entry of a message with its whole text."""
+        return cls(conversation, seq, id_, text.partition(" ")[0])
 
 
 class View:

@@ -69,10 +69,15 @@ class Page:
         if self._line is not None:
             await self._line.drop()
 
-    def say(self, text: str, receiver: str = DESK) -> None:
-        """Send a message, now or when connected again."""
+    def say(self, text: str, receiver: str = DESK, more: str = "") -> None:
+        """Send a message, now or when connected again; ``more`` makes it longer."""
         self._history.send(text, self._now())
-        data = {"msg": text, "sender": self.user, "receiver": receiver, "clientId": text}
+        data = {
+            "msg": f"{text} {more}".strip(),
+            "sender": self.user,
+            "receiver": receiver,
+            "clientId": text,
+        }
         self.unsent[text] = {"key": MESSAGE, "data": data}
         self._told_to[text] = self.user if receiver == DESK else receiver
         if self.settled and self._line is not None:
@@ -224,4 +229,4 @@ class Page:
 
 def entry_of(message: Event) -> Entry:
     """Read a message as the server tells it."""
-    return Entry(message["conversation"], message["seq"], message["id"], message["msg"])
+    return Entry.of(message["conversation"], message["seq"], message["id"], message["msg"])

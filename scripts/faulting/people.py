@@ -80,10 +80,10 @@ class Customer(_Person):
             await asyncio.sleep(self._rng.uniform(*self._pace_s))
             self.say_next()
 
-    def say_next(self) -> None:
+    def say_next(self, more: str = "") -> None:
         """Write the next message."""
         self._count += 1
-        self.say(f"{self.user}-{self._count}")
+        self.say(f"{self.user}-{self._count}", more=more)
 
 
 class Desk(_Person):
