@@ -154,10 +154,11 @@ class Process:
 class ClusterProcesses:
     """A cluster of real processes in a folder of its own, on ports that the system gives.
 
-    ``settings`` are further keys of nodes.yaml. Forwarders are called f1, f2 …, nodes n1, n2 ….
-    With ``own_config`` each node reads a file of its own: what that makes of the node's name and
-    the common configuration; with ``own_argv`` it is started by what that makes of its command. A
-    ``shared`` cluster serves several tests, which may start some of it again.
+    ``settings`` are further keys of nodes.yaml. Forwarders are called f1, f2 …, nodes n1, n2 …;
+    whatever else is started is a node that is not listed. With ``own_config`` each node reads a
+    file of its own: what that makes of the node's name and the common configuration; with
+    ``own_argv`` it is started by what that makes of its command. A ``shared`` cluster serves
+    several tests, which may start some of it again.
     """
 
     def __init__(
@@ -288,7 +289,8 @@ class ClusterProcesses:
             self._kill_all()
 
     def _stop_all(self) -> None:
-        for group in (self.nodes, self.forwarders):
+        nodes = [name for name in self.processes if name not in self._endpoints]
+        for group in (nodes, self.forwarders):
             running = [name for name in group if self.processes[name].returncode is None]
             for name in running:
                 self.send(name, signal.SIGCONT)
@@ -309,7 +311,8 @@ class ClusterProcesses:
         if name in self._endpoints:
             xsub, xpub = self._endpoints[name]
             return (*ZMQCHAT, "forwarder", *common, "--xsub", xsub, "--xpub", xpub)
-        argv = (*ZMQCHAT, "node", *common, "--config", str(self._config_of(name)))
+        unlisted = () if name in self._nodes else ("--http", "127.0.0.1:0")
+        argv = (*ZMQCHAT, "node", *common, "--config", str(self._config_of(name)), *unlisted)
         return self._own_argv(name, argv)
 
     def _await_ready(self, name: str) -> None:
@@ -337,7 +340,8 @@ class ClusterProcesses:
                 self._config_of(name).write_text(yaml.safe_dump(own))
 
     def _config_of(self, name: str) -> Path:
-        return self.config_file if self._own_config is None else self.folder / f"{name}.yaml"
+        has_own = self._own_config is not None and name in self._nodes
+        return self.folder / f"{name}.yaml" if has_own else self.config_file
 
 
 _shared_clusters: list[ClusterProcesses] = []

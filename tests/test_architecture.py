@@ -18,7 +18,7 @@ LAYERS = (
     ("core",),
     ("mesh", "store"),
     ("following",),
-    ("delivery", "gossip", "peers", "recovery", "takeovers"),
+    ("delivery", "gossip", "joining", "peers", "recovery", "takeovers"),
     ("web",),
     ("node", "child"),
     ("up",),

@@ -149,6 +149,36 @@ def test_an_unknown_node(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("node") == Answer(USAGE, "", unknown)
 
 
+@pytest.mark.parametrize(
+    ("args", "line"),
+    [
+        (["--name", "n9", "--http", "8001"], "--http: expected host:port, got 8001"),
+        (
+            ["--name", "n1", "--http", "127.0.0.1:0"],
+            "--http: the file lists n1 already, and says where it listens",
+        ),
+        (
+            ["--name", "n9", "--http", "0.0.0.0:80"],
+            "--url: missing; browsers cannot connect to 0.0.0.0:80",
+        ),
+        (
+            ["--name", "n9", "--mesh", ANY_PORT],
+            "--url and --mesh go with --http, for a node that is not listed; see zmqchat node"
+            " --help",
+        ),
+        (
+            ["--name", "n9", "--http", "0.0.0.0:80", "--url", "http://chat9.example.com"],
+            "n9: 0.0.0.0:80 is beyond loopback, where auth.mode open would trust any name;"
+            " listen on 127.0.0.1, or allow it with --insecure",
+        ),
+    ],
+)
+def test_a_node_that_cannot_join(run: Run, args: list[str], line: str) -> None:
+    """A node that is not listed is held to the rules of the file, by the names of the options."""
+    Path("nodes.yaml").write_text(TWO_NODES)
+    assert run("node", *args) == Answer(USAGE, "", [f"zmqchat: {line}"])
+
+
 def test_an_unknown_forwarder(run: Run) -> None:
     """A cluster without forwarders has none to run."""
     Path("nodes.yaml").write_text(NODES)

@@ -102,12 +102,32 @@ def commands() -> None:
     show_envvar=True,
     help="Which node to be; not needed where only one is listed.",
 )
+@click.option("--http", metavar="ADDR", help="Join though not listed: listen on this host:port.")
+@click.option("--url", help="With --http: what browsers use, if not http://ADDR.")
+@click.option(
+    "--mesh",
+    metavar="ADDR",
+    help="With --http: where other nodes reach this one in topology direct, as tcp://host:port.",
+)
 @click.option("--insecure", is_flag=True, help="In open mode, listen beyond loopback all the same.")
 @_parent_option
-def node(file: Path | None, name: str | None, insecure: bool, parent: int | None) -> None:
+def node(
+    file: Path | None,
+    name: str | None,
+    http: str | None,
+    url: str | None,
+    mesh: str | None,
+    insecure: bool,
+    parent: int | None,
+) -> None:
     """Run a node of the cluster until SIGTERM or Ctrl-C."""
     settings = _load(file)
-    chosen = config.node_of(settings, name)
+    if http is not None:
+        settings, chosen = config.join(settings, name, http=http, url=url, mesh=mesh)
+    elif url is not None or mesh is not None:
+        raise click.UsageError("--url and --mesh go with --http, for a node that is not listed")
+    else:
+        chosen = config.node_of(settings, name)
     die_with(parent)
     log_to()
 

@@ -1,8 +1,10 @@
 """The composition root: a configuration becomes store, bus, rules and web, started and stopped.
 
 Order of a start: the HTTP port (so that a second copy of a node stops before it touches anything),
-the database, a new incarnation, the bus, gossip, and only then requests. Of a stop: no new
-requests, what is queued is committed and acknowledged, sockets close, the node says goodbye.
+the database, a new incarnation, the bus, gossip, requests that only read; then every live peer is
+probed until its links work both ways, and only then the node is ready and takes WebSockets. Of a
+stop: no new requests, what is queued is committed and acknowledged, the list of nodes is told,
+sockets close, the node says goodbye.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from zmqchat.core.roster import Change
 from zmqchat.delivery import Delivery
 from zmqchat.errors import CloseCode, StartError
 from zmqchat.gossip import Gossip
+from zmqchat.joining import Joining
 from zmqchat.mesh.bus import Bus
 from zmqchat.mesh.zeromq import DirectBus, ForwardedBus
 from zmqchat.peers import Peers
@@ -42,7 +45,7 @@ from zmqchat.web.origins import Origins
 from zmqchat.web.services import Services
 from zmqchat.web.socket import Sockets, tell_presence
 from zmqchat.wire.client import Key
-from zmqchat.wire.mesh import Beat, Chat, Codec, Control, Header, Takeover
+from zmqchat.wire.mesh import Beat, Chat, Codec, Control, Header, State, Takeover
 
 try:
     import uvloop
@@ -82,14 +85,20 @@ async def _run(config: Config, node: Node) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
     async with running(config, node) as started:
-        print(started.ready_line, flush=True)  # noqa: T201 - told to whoever started us
-        await stop.wait()
+        stopping = asyncio.ensure_future(stop.wait())
+        joining = asyncio.ensure_future(started.join())
+        await asyncio.wait({stopping, joining}, return_when=asyncio.FIRST_COMPLETED)
+        if joining.done():
+            joining.result()
+            print(started.ready_line, flush=True)  # noqa: T201 - told to whoever started us
+        joining.cancel()
+        await stopping
         log.info("%s stops", node.name)
 
 
 @contextlib.asynccontextmanager
 async def running(config: Config, node: Node) -> AsyncIterator[RunningNode]:
-    """Start a node, and stop it when the block is left."""
+    """Start a node, and stop it when the block is left; it is ready when it has joined."""
     secret = secret_of()
     async with contextlib.AsyncExitStack() as stack:
         sockets = _listen(node)
@@ -104,10 +113,14 @@ async def running(config: Config, node: Node) -> AsyncIterator[RunningNode]:
             url=node.url_on(port),
             mesh="",
         )
-        bus = _make_bus(config, node, Codec(config.cluster, record.number, record.incarnation))
+        try:
+            bus = _make_bus(config, node, Codec(config.cluster, record.number, record.incarnation))
+        except StartError:
+            await store.leave(record.number, record.incarnation)
+            raise
         stack.callback(bus.close)
         if bus.endpoint:
-            await store.announce(record.number, mesh=bus.endpoint)
+            await store.announce(record.number, http=record.http, mesh=bus.endpoint)
         secret = secret or await store.cluster_secret()
         started = RunningNode(config, record, store, bus, secret)
         await started.start(sockets)
@@ -131,7 +144,6 @@ class RunningNode:
         self._store = store
         self._bus = bus
         self._sockets = Sockets()
-        self._stopping = False
         self._tasks = Tasks()
         self._delivery = Delivery(
             store,
@@ -158,8 +170,16 @@ class RunningNode:
             rng=rng,
         )
         self._peers = Peers(
-            store, bus, self._gossip.members, record, [n.name for n in config.nodes], rng
+            store,
+            bus,
+            self._gossip.members,
+            record,
+            [n.name for n in config.nodes],
+            rng=rng,
+            state=lambda: self._gossip.state,
+            now=loop.time,
         )
+        self._joining = Joining(bus, record.incarnation, self._peers.expected)
         self._takeovers = Takeovers(
             store,
             bus,
@@ -185,7 +205,7 @@ class RunningNode:
         return f"{self.record.name} ready: {self.record.url} mesh {mesh}"
 
     async def start(self, sockets: list[socket.socket]) -> None:
-        """Hear the peers, then take requests."""
+        """Hear the peers, and take requests that only read."""
         self._bus.start(self)
         await self._peers.refresh()
         self._gossip.start()
@@ -195,15 +215,22 @@ class RunningNode:
         self._tasks.spawn(self._recovery.keep_auditing())
         self._server.add_sockets(sockets)
 
+    async def join(self) -> None:
+        """Wait until links work both ways, for a few seconds at most, then take sessions."""
+        if missing := await self._joining.finish():
+            names = ", ".join(sorted(map(self._peers.name_of, missing)))
+            log.warning("no answer from %s; ready all the same", names)
+        self._gossip.opened()
+
     async def stop(self) -> None:
         """Finish what was begun, then fall silent."""
-        self._stopping = self._peers.leaving = True
         self._server.stop()
         self._gossip.drain()
         await self._sockets.drain(self._peers.elsewhere, self._rng)
         await self._tasks.cancel()
         await self._takeovers.stop()
         await self._delivery.following.close()
+        await self._peers.leave()
         await self._store.close()
         alone = self._peers.elsewhere() is None
         await self._sockets.close_all(CloseCode.SERVICE_RESTART if alone else CloseCode.DRAINING)
@@ -224,12 +251,17 @@ class RunningNode:
         else:
             if isinstance(control, Beat):
                 self._recovery.on_told(header.node, header.incarnation, control.chat_oseq)
+            self._joining.on_control(header, control)
             self._gossip.on_control(header, control)
 
     def on_link(self, node: int, *, up: bool, refused: bool = False) -> None:
         """Note what became of the link from a peer."""
         self._gossip.on_link(node, up=up, refused=refused)
         self._recovery.audit_soon()
+
+    def on_knock(self) -> None:
+        """Look for a node that is new."""
+        self._peers.refresh_soon()
 
     def on_forwarders(self, *, up: bool) -> None:
         """Note what became of the links to forwarders."""
@@ -252,9 +284,9 @@ class RunningNode:
 
     def _on_news(self, turn: Turn, node: int) -> None:
         self._recovery.audit_soon()
-        if turn is Turn.CAME:
+        if turn in (Turn.CAME, Turn.LEFT):
             self._peers.refresh_soon()
-        elif turn in (Turn.LEFT, Turn.FORGOTTEN):
+        if turn in (Turn.LEFT, Turn.FORGOTTEN):
             self._recovery.forget(node)
 
     def _read_jitter_s(self) -> float:
@@ -263,9 +295,11 @@ class RunningNode:
         return self._rng.uniform(0, longest_s)
 
     def _readiness(self) -> dict[str, str | None]:
-        return {
-            "node": "it stops" if self._stopping else None,
-        }
+        missing = sorted(map(self._peers.name_of, self._joining.missing()))
+        starts = f"it starts; no answer yet from {', '.join(missing) or 'anybody'}"
+        state = self._gossip.state
+        problem = None if state is State.UP else starts if state is State.JOINING else "it stops"
+        return {"node": problem}
 
     def _make_services(self) -> Services:
         collector = NodeCollector(

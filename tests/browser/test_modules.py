@@ -72,8 +72,8 @@ def test_presence_follows_one_nodes_changes(page: Page) -> None:
         page,
         "presence.js",
         """const lists = [
-            { names: ["ann", "bob"], listVersion: 7 },
-            { names: ["dan"], listVersion: 20 },
+            { names: ["ann", "bob"], unknown: ["ann"], listVersion: 7 },
+            { names: ["dan", "fay"], unknown: ["fay"], listVersion: 20 },
         ];
         let reads = 0;
         const p = new m.Presence(async () => lists[reads++], () => {});
@@ -89,10 +89,11 @@ def test_presence_follows_one_nodes_changes(page: Page) -> None:
         await change(10, [], [], ["cid"]);
         states.push([...p.people]);
         await change(20, ["zoe"]);
-        states.push([...p.people.keys()]);
+        states.push([...p.people]);
         return [states, reads];""",
     )
-    assert shown == [[["bob", "cid"], [["cid", "unknown"]], ["dan"]], 2]
+    last = [["dan", "online"], ["fay", "unknown"]]
+    assert shown == [[["bob", "cid"], [["cid", "unknown"]], last], 2]
 
 
 def test_unread_is_a_matter_of_watermarks(page: Page) -> None:

@@ -199,7 +199,7 @@ async def opened(place: Place, name: str = "n1", **options: Any) -> AsyncIterato
     """Open a store under a node's name, and close it at the end of the block."""
     store = Store.open(place.url, asyncio.get_running_loop(), **options)
     try:
-        await store.register(name, http="", url="", mesh="")
+        await store.register(name, http="h:1", url="http://h:1", mesh="")
         yield store
     finally:
         await store.close()

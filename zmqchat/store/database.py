@@ -209,10 +209,18 @@ class Store:
         self._writer.ids = MessageIds(record.number, above=highest_id)
         return record
 
-    async def announce(self, number: int, *, mesh: str) -> None:
-        """Tell where peers reach a node of this store."""
+    async def announce(self, number: int, *, http: str, mesh: str) -> None:
+        """Tell where a node of this store is."""
         await self._readers.run(
-            functools.partial(registry.announce, self._writer.database, number, mesh)
+            functools.partial(
+                registry.announce, self._writer.database, number, http=http, mesh=mesh
+            )
+        )
+
+    async def leave(self, number: int, incarnation: int) -> None:
+        """Note that a life of a node is over."""
+        await self._readers.run(
+            functools.partial(registry.leave, self._writer.database, number, incarnation)
         )
 
     async def nodes(self) -> list[NodeRecord]:

@@ -48,7 +48,7 @@ from zmqchat.wire.client import (
     encode_presence_lists,
     encode_welcome,
 )
-from zmqchat.wire.mesh import MAX_FRAME_BYTES
+from zmqchat.wire.mesh import MAX_FRAME_BYTES, State
 from zmqchat.wire.proofs import offered_proof
 from zmqchat.wire.websocket import text_frame
 
@@ -203,9 +203,9 @@ class ChatSocket(WebSocketHandler):
         user = self.open_args[0]
         if name_problem(user) is not None:
             return True  # `open` tells why it goes no further
-        if self._services.peers.leaving:
+        if (state := self._services.gossip.state) is not State.UP:
             self.set_status(ERRORS[ErrorCode.UNAVAILABLE].status)
-            self.finish("this node is leaving")
+            self.finish(f"this node is {'starting' if state is State.JOINING else 'leaving'}")
             return False
         session = self._new_session(user)
         try:
