@@ -97,28 +97,31 @@ class Desk(_Person):
     ) -> None:
         super().__init__(DESK, history, urls, rng, sees=None)
         self.answering = True
-        self._since: int | None = None
+        self._since_ms: int | None = None
 
     async def catch_up(self, line: Line) -> None:
         """Learn which conversations have moved, and ask for each that has."""
-        for conversation, seq in (await self._moved(line)).items():
+        heads, time_ms = await self._moved(line)
+        for conversation, seq in heads.items():
             if seq > self.view(conversation).last:
                 await self.resume(line, conversation)
         for conversation in self.observer.views:
             self.settle(conversation)
+        self._since_ms = time_ms  # not before all of it is here
 
-    async def _moved(self, line: Line) -> dict[str, int]:
-        """Return heads: of all conversations at first, later of those that may have moved."""
-        if self._since is None:
+    async def _moved(self, line: Line) -> tuple[dict[str, int], int]:
+        """Return heads, and the database's time they are of.
+
+        They are those of all conversations at first, later of those that may have moved.
+        """
+        if self._since_ms is None:
             welcome = await self.welcomed()
-            heads = await self._all_heads()
-            self._since = welcome["time"]
-            return heads
-        answer = await self.ask(line, {"since": self._since})
+            return await self._all_heads(), welcome["time"]
+        answer = await self.ask(line, {"since": self._since_ms})
         if "heads" not in answer:
-            return await self._all_heads()
-        self._since = answer["time"]
-        return {head["conversation"]: head["seq"] for head in answer["heads"]}
+            return await self._all_heads(), self._since_ms
+        heads = {head["conversation"]: head["seq"] for head in answer["heads"]}
+        return heads, answer["time"]
 
     async def _all_heads(self) -> dict[str, int]:
         heads: dict[str, int] = {}
