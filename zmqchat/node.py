@@ -45,7 +45,7 @@ from zmqchat.web.origins import Origins
 from zmqchat.web.services import Services
 from zmqchat.web.socket import Sockets, tell_presence
 from zmqchat.wire.client import Key
-from zmqchat.wire.mesh import Beat, Chat, Codec, Control, Header, State, Takeover
+from zmqchat.wire.mesh import Beat, Chat, Codec, Control, Header, Probe, State, Takeover
 
 try:
     import uvloop
@@ -248,6 +248,8 @@ class RunningNode:
         """Take a peer's news."""
         if isinstance(control, Takeover):
             self._takeovers.on_takeover(header, control)
+        elif isinstance(control, Probe) and not self._peers.knows(header):
+            self._peers.refresh_soon()  # it asks again; who is answered is known by name and url
         else:
             if isinstance(control, Beat):
                 self._recovery.on_told(header.node, header.incarnation, control.chat_oseq)

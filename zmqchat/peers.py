@@ -17,7 +17,7 @@ from zmqchat.core.members import FORGET_AFTER_S, Life, Members
 from zmqchat.errors import StoreUnavailable
 from zmqchat.mesh.bus import Bus, Peer
 from zmqchat.store.ports import Directory, NodeRecord
-from zmqchat.wire.mesh import State
+from zmqchat.wire.mesh import Header, State
 
 log = logging.getLogger(__name__)
 
@@ -123,6 +123,11 @@ class Peers:
                     await self._soon.wait()
             except TimeoutError:
                 pass
+
+    def knows(self, header: Header) -> bool:
+        """Whether the life that sent a frame was read of in the table."""
+        record = self._records.get(header.node)
+        return record is not None and record.incarnation >= header.incarnation
 
     def name_of(self, number: int) -> str:
         """Name a node by its number; while it is not known, by that alone."""
