@@ -35,15 +35,18 @@ from zmqchat.mesh.bus import Bus
 from zmqchat.mesh.zeromq import DirectBus, ForwardedBus
 from zmqchat.peers import Peers
 from zmqchat.recovery import Recovery
+from zmqchat.resumes import Resumes
 from zmqchat.store.database import Store
 from zmqchat.store.ports import NodeRecord
+from zmqchat.storeclock import StoreClock
 from zmqchat.takeovers import Takeovers
 from zmqchat.tasks import Tasks
 from zmqchat.web.app import make_app
 from zmqchat.web.metrics import NodeCollector, make_registry
 from zmqchat.web.origins import Origins
+from zmqchat.web.presence import tell_presence
 from zmqchat.web.services import Services
-from zmqchat.web.socket import Sockets, tell_presence
+from zmqchat.web.sockets import Sockets
 from zmqchat.wire.client import Key
 from zmqchat.wire.mesh import Beat, Chat, Codec, Control, Header, Probe, State, Takeover
 
@@ -122,7 +125,8 @@ async def running(config: Config, node: Node) -> AsyncIterator[RunningNode]:
         if bus.endpoint:
             await store.announce(record.number, http=record.http, mesh=bus.endpoint)
         secret = secret or await store.cluster_secret()
-        started = RunningNode(config, record, store, bus, secret)
+        epoch = await store.database_epoch()
+        started = RunningNode(config, record, store, bus, secret, epoch)
         await started.start(sockets)
         try:
             yield started
@@ -134,7 +138,13 @@ class RunningNode:
     """The parts of one node and how they talk; the sink of its bus."""
 
     def __init__(
-        self, config: Config, record: NodeRecord, store: Store, bus: Bus, secret: bytes
+        self,
+        config: Config,
+        record: NodeRecord,
+        store: Store,
+        bus: Bus,
+        secret: bytes,
+        database_epoch: str,
     ) -> None:
         loop = asyncio.get_running_loop()
         rng = random.Random()  # noqa: S311 - spreads load and timers, guards nothing
@@ -189,7 +199,9 @@ class RunningNode:
             name_of=self._peers.name_of,
             wall_ms=_wall_ms,
         )
-        self._services = self._make_services()
+        self._resumes = Resumes(store, config.support.account)
+        self._clock = StoreClock(store, _wall_ms)
+        self._services = self._make_services(database_epoch)
         self._server = HTTPServer(
             make_app(self._services, self._sockets),
             max_body_size=MAX_BODY_BYTES,
@@ -208,8 +220,10 @@ class RunningNode:
         """Hear the peers, and take requests that only read."""
         self._bus.start(self)
         await self._peers.refresh()
+        await self._clock.measure()
         self._gossip.start()
         self._tasks.spawn(self._peers.keep_fresh())
+        self._tasks.spawn(self._clock.keep_measuring())
         self._tasks.spawn(self._sockets.keep_pinging())
         self._tasks.spawn(self._takeovers.keep_auditing())
         self._tasks.spawn(self._recovery.keep_auditing())
@@ -229,6 +243,7 @@ class RunningNode:
         await self._sockets.drain(self._peers.elsewhere, self._rng)
         await self._tasks.cancel()
         await self._takeovers.stop()
+        await self._resumes.close_all()
         await self._delivery.following.close()
         await self._peers.leave()
         await self._store.close()
@@ -303,7 +318,7 @@ class RunningNode:
         problem = None if state is State.UP else starts if state is State.JOINING else "it stops"
         return {"node": problem}
 
-    def _make_services(self) -> Services:
+    def _make_services(self, database_epoch: str) -> Services:
         collector = NodeCollector(
             self._bus.counts,
             self._store.counts,
@@ -311,12 +326,14 @@ class RunningNode:
             self._gossip,
             self._sockets,
             self._recovery,
+            self._resumes,
         )
         return Services(
             desk=self._config.support.account,
             messages=self._store,
             directory=self._store,
             delivery=self._delivery,
+            resumes=self._resumes,
             gossip=self._gossip,
             peers=self._peers,
             takeovers=self._takeovers,
@@ -325,6 +342,8 @@ class RunningNode:
                 collector, self._delivery.seconds, self._store.counts.commit_seconds
             ),
             readiness=self._readiness,
+            clock=self._clock,
+            database_epoch=database_epoch,
             database=self._config.database,
         )
 

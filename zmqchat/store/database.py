@@ -40,6 +40,7 @@ MAX_QUEUED_BYTES = 32 * 1024 * 1024
 CLOSE_DEADLINE_S = 4.0  # a supervisor that waits ten seconds need not kill
 LOG_IN_PATIENCE_S = 5.0
 SECRET_BYTES = 32
+EPOCH_BYTES = 8
 
 
 def unix_ms() -> int:
@@ -180,15 +181,12 @@ class Store:
 
     async def cluster_secret(self) -> bytes:
         """Read the secret, or make it."""
-        return bytes.fromhex(
-            await self._readers.run(
-                functools.partial(
-                    settings.keep,
-                    self._writer.database,
-                    settings.CLUSTER_SECRET,
-                    secrets.token_hex(SECRET_BYTES),
-                )
-            )
+        return bytes.fromhex(await self._kept(settings.CLUSTER_SECRET, SECRET_BYTES))
+
+    async def _kept(self, key: str, random_bytes: int) -> str:
+        chosen = secrets.token_hex(random_bytes)
+        return await self._readers.run(
+            functools.partial(settings.keep, self._writer.database, key, chosen)
         )
 
     # Directory
@@ -208,6 +206,10 @@ class Store:
         )
         self._writer.ids = MessageIds(record.number, above=highest_id)
         return record
+
+    async def database_epoch(self) -> str:
+        """Read which life of the database this is, or begin one."""
+        return await self._kept(settings.DATABASE_EPOCH, EPOCH_BYTES)
 
     async def announce(self, number: int, *, http: str, mesh: str) -> None:
         """Tell where a node of this store is."""

@@ -171,7 +171,10 @@ class Logins(Protocol):
 
 
 class Directory(Protocol):
-    """Knows nodes and customers."""
+    """Knows nodes and customers, and which database it is."""
+
+    async def database_epoch(self) -> str:
+        """Tell which life of the database this is: made by the first who asks, then the same."""
 
     async def register(self, name: str, *, http: str, url: str, mesh: str) -> NodeRecord:
         """Begin a new life of a node: its incarnation is higher than every one before."""
