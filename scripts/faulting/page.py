@@ -216,8 +216,6 @@ class Page:
             answer = await self._asked
             if "code" not in answer:
                 return answer
-            if answer["code"] == "unknown_key":
-                return {"complete": False}
             if not answer["retryable"]:
                 self._history.refused.append((f"RESUME of {self.user}", answer["code"]))
                 raise LeftBehind(answer["code"])

@@ -118,8 +118,6 @@ class Desk(_Person):
             welcome = await self.welcomed()
             return await self._all_heads(), welcome["time"]
         answer = await self.ask(line, {"since": self._since_ms})
-        if "heads" not in answer:
-            return await self._all_heads(), self._since_ms
         heads = {head["conversation"]: head["seq"] for head in answer["heads"]}
         return heads, answer["time"]
 
