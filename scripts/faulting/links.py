@@ -46,8 +46,6 @@ class Network:
     """All links, and the thread that serves them; to be used in a ``with`` block."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="links")
         self._links: list[Link] = []
 
     def link(self, target: str, *, host: str = HOST, zeromq: bool = False) -> Link:
@@ -62,6 +60,8 @@ class Network:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(ANSWER_S)
 
     def __enter__(self) -> Self:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="links")
         self._thread.start()
         return self
 
