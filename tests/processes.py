@@ -154,11 +154,12 @@ class Process:
 class ClusterProcesses:
     """A cluster of real processes in a folder of its own, on ports that the system gives.
 
-    ``settings`` are further keys of nodes.yaml. Forwarders are called f1, f2 …, nodes n1, n2 …;
-    whatever else is started is a node that is not listed. With ``own_config`` each node reads a
-    file of its own: what that makes of the node's name and the common configuration; with
-    ``own_argv`` it is started by what that makes of its command. A ``shared`` cluster serves
-    several tests, which may start some of it again.
+    ``settings`` are further keys of nodes.yaml, as ``database=server.fresh()`` of a `MariaServer`
+    instead of a file in the folder. Forwarders are called f1, f2 …, nodes n1, n2 …; whatever else
+    is started is a node that is not listed. With ``own_config`` each node reads a file of its own:
+    what that makes of the node's name and the common configuration; with ``own_argv`` it is started
+    by what that makes of its command. A ``shared`` cluster serves several tests, which may start
+    some of it again.
     """
 
     def __init__(

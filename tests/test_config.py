@@ -91,7 +91,8 @@ ORIGIN = (
     "expected http://host[:port] or https://host[:port], in lower case, without path and default"
     " port"
 )
-DATABASE = "expected sqlite:///path"
+SERVER = "mysql://user@host[:port]/name[?option=value]"
+DATABASE = f"expected sqlite:///path or {SERVER}"
 REACHABLE = "expected an address that nodes can connect to"
 EXPOSED = "is beyond loopback and frames are not encrypted; expected a loopback address"
 UNLESS = "or mesh.insecure: true"
@@ -152,7 +153,36 @@ REFUSED: list[tuple[str, object, str]] = [
     ("allowed_origins", "http://a", "expected a list, got http://a"),
     ("allowed_origins[0]", "null", f"{ORIGIN}, got null"),
     ("allowed_origins[0]", "*", f"{ORIGIN}, got *"),
-    ("database", "mysql://me:secret@db/chat", f"{DATABASE}, got mysql://***@db/chat"),
+    ("database", "postgres://me:secret@db/chat", f"{DATABASE}, got postgres://***@db/chat"),
+    (
+        "database",
+        "mysql://me:secret@db/chat",
+        "the password belongs into ZMQCHAT_DB_PASSWORD, not into the address",
+    ),
+    ("database", "mysql://me:sec/ret@db/chat", f"expected {SERVER}; host or port is none"),
+    ("database", "mysql://db/chat", f"expected {SERVER}; user, host or name is missing or wrong"),
+    ("database", "mysql://me@db", f"expected {SERVER}; user, host or name is missing or wrong"),
+    ("database", "mysql:chat", f"expected {SERVER}; user, host or name is missing or wrong"),
+    ("database", "mysql://me@db/c\n", f"expected {SERVER}, without control characters"),
+    (
+        "database",
+        "mysql://me@db/chat?tls=1",
+        "unknown option tls; expected one of socket, ssl_ca, ssl_cert, ssl_key,"
+        " ssl_verify_identity",
+    ),
+    ("database", "mysql://me@db/chat?ssl_ca=ca", "ssl_ca: expected an absolute path, got ca"),
+    ("database", "mysql://me@db/chat?ssl_ca=", "ssl_ca: expected an absolute path, got nothing"),
+    (
+        "database",
+        "mysql://me@db/chat?ssl_cert=/c&ssl_key=/k",
+        "ssl_ca is missing: without it the server is not known by a certificate",
+    ),
+    ("database", "mysql://me@db/chat?ssl_key=/k", "ssl_cert and ssl_key go together"),
+    (
+        "database",
+        "mysql://me@db/chat?ssl_ca=/c&ssl_verify_identity=no",
+        "ssl_verify_identity: expected true or false, got no",
+    ),
     ("database", "sqlite:///", f"{DATABASE}, got sqlite:///"),
     ("database", "sqlite:///:memory:", f"{DATABASE}, got sqlite:///:memory:"),
     ("database", "sqlite:///a.db?timeout=1", f"{DATABASE}, got sqlite:///a.db?timeout=1"),
@@ -330,8 +360,10 @@ def test_the_environment_overrides_the_database(tmp_path: Path) -> None:
     config = load_text(tmp_path, text, ZMQCHAT_DATABASE="sqlite:///other.db")
     assert config.database == f"sqlite:///{tmp_path}/other.db"
     assert refusal(tmp_path, text, ZMQCHAT_DATABASE="oracle:x") == [
-        "ZMQCHAT_DATABASE: expected sqlite:///path, got oracle:x"
+        f"ZMQCHAT_DATABASE: {DATABASE}, got oracle:x"
     ]
+    for url in ("mysql://me@db:3307/chat?ssl_ca=/etc/ca.pem", "mariadb://me@db/chat"):
+        assert load_text(tmp_path, text, ZMQCHAT_DATABASE=url).database == url
 
 
 def _joined(folder: Path, **options: str | None) -> tuple[Config, Node]:

@@ -124,7 +124,7 @@ async def test_what_changed_comes_oldest_first_from_a_moment_of_the_stores_clock
         found = await store.changed(before, 10)
         assert [state.conversation for state in found] == ["u2", "u1"]
         assert found[1][:4] == ("u1", 3, 2, 0)
-        assert between < found[0].updated_at_ms <= found[1].updated_at_ms < after
+        assert between <= found[0].updated_at_ms <= found[1].updated_at_ms < after
         assert await store.changed(before, 1) == found[:1]
         assert await store.changed(found[1].updated_at_ms, 10) == [
             state for state in found if state.updated_at_ms == found[1].updated_at_ms

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import yaml
 
+from zmqchat.config import server_url
 from zmqchat.config.forms import DATABASE, sqlite_path
 from zmqchat.config.rules import broken_rules
 from zmqchat.config.values import Config, Key, keys
@@ -65,6 +66,12 @@ def _refuse(found: Iterator[str]) -> None:
 
 
 def _absolute(key: str, url: str, file: Path) -> str:
+    if server_url.is_one(url):
+        try:
+            server_url.parse(url)
+        except ValueError as error:
+            raise ConfigError(f"{key}: {error}") from None
+        return url
     if (database := sqlite_path(url)) is None:
         raise ConfigError(f"{key}: expected {DATABASE.expected}, got {_shown(url)}")
     # The path begins after the third slash, so an absolute one makes it four.

@@ -11,34 +11,52 @@ import msgspec
 import peewee
 
 from zmqchat.errors import StartError
-from zmqchat.store.dialect import Database
+from zmqchat.store.dialect import Clock, Database
 from zmqchat.store.ids import MAX_NODE
 from zmqchat.store.models import Message, Node
 from zmqchat.store.ports import NodeRecord
 
 
 def register(
-    database: Database, name: str, *, http: str, url: str, mesh: str, now_ms: int
+    database: Database, name: str, *, http: str, url: str, mesh: str, clock: Clock
 ) -> tuple[NodeRecord, int]:
     """Write a node's row; return it, and the highest message id there is (0 if none).
 
     Raises `StartError` when every number is given out. Blocks; ``database`` is one for writing.
     """
-    with database.connection_context(), database.atomic():
-        lives = {node.name: node for node in Node.select().bind(database)}
-        number = lives[name].number if name in lives else _free_number(lives.values())
-        last = max((one.incarnation for one in lives.values() if one.number == number), default=-1)
-        record = NodeRecord(
-            number=number,
-            name=name,
-            incarnation=max(last + 1, now_ms),
-            http=http,
-            url=url,
-            mesh=mesh,
-        )
-        Node.insert(msgspec.structs.asdict(record)).on_conflict_replace().execute(database)
-        highest = Message.select(peewee.fn.MAX(Message.id)).bind(database).scalar()
-    return record, highest or 0
+    with database.connection_context():
+        now_ms = clock(database.cursor())
+        while True:
+            with database.atomic():
+                lives = list(Node.select().bind(database))
+                number = next((one.number for one in lives if one.name == name), None)
+                number = number or _free_number(lives)
+                last = next((one for one in lives if one.number == number), None)
+                record = NodeRecord(
+                    number=number,
+                    name=name,
+                    incarnation=now_ms if last is None else max(last.incarnation + 1, now_ms),
+                    http=http,
+                    url=url,
+                    mesh=mesh,
+                )
+                written = _write(database, record, last)
+                highest = Message.select(peewee.fn.MAX(Message.id)).bind(database).scalar()
+            if written:
+                return record, highest or 0
+
+
+def _write(database: Database, record: NodeRecord, last: Node | None) -> bool:
+    """Write a row unless another process has just taken its name or number."""
+    values = msgspec.structs.asdict(record)
+    try:
+        if last is None:
+            Node.insert(values).execute(database)
+            return True
+        as_read = (Node.number == last.number) & (Node.incarnation == last.incarnation)
+        return bool(Node.update(values).where(as_read).execute(database))
+    except peewee.IntegrityError:
+        return False
 
 
 def announce(database: Database, number: int, *, http: str, mesh: str) -> None:
