@@ -6,19 +6,21 @@ import asyncio
 import json
 import random
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
 from rich.console import Console
 
-from scripts.faulting.databases import SqliteFile
+from scripts.faulting.databases import Database, SqliteFile
 from scripts.faulting.faults import FAULTS, possible
+from scripts.faulting.maria import MariaDatabase
 from scripts.faulting.report import as_data, show
 from scripts.faulting.run import Outcome, Plan, Run
 from scripts.faulting.site import Site
 
 SEEDS = 1_000_000
+DATABASES: dict[str, Callable[[Path], Database]] = {"sqlite": SqliteFile, "mariadb": MariaDatabase}
 
 
 def names_of(_context: click.Context, _option: click.Parameter, text: str | None) -> Sequence[str]:
@@ -30,9 +32,10 @@ def names_of(_context: click.Context, _option: click.Parameter, text: str | None
     return names
 
 
-def run(folder: Path, plan: Plan, nodes: int, forwarders: int, console: Console) -> Outcome:
+def run(
+    database: Database, folder: Path, plan: Plan, nodes: int, forwarders: int, console: Console
+) -> Outcome:
     """Run a plan on a cluster in a folder of its own."""
-    database = SqliteFile(folder)
     with Site(folder, database, nodes=nodes, forwarders=forwarders, wires=True) as site:
         for name, reason in site.missing.items():
             console.print(f"left out: {name}, {reason}")
@@ -45,6 +48,7 @@ def run(folder: Path, plan: Plan, nodes: int, forwarders: int, console: Console)
 @click.command()
 @click.option("--minutes", default=1.0, show_default=True, type=click.FloatRange(min=0.0))
 @click.option("--seed", type=int, help="Of what is broken; at random by default.")
+@click.option("--database", default="sqlite", show_default=True, type=click.Choice(list(DATABASES)))
 @click.option("--only", callback=names_of, help=f"Faults, with commas: {', '.join(FAULTS)}.")
 @click.option(
     "--every", default=5.0, show_default=True, type=click.FloatRange(0.1), help="Seconds."
@@ -56,6 +60,7 @@ def run(folder: Path, plan: Plan, nodes: int, forwarders: int, console: Console)
 def main(
     minutes: float,
     seed: int | None,
+    database: str,
     only: Sequence[str],
     every: float,
     nodes: int,
@@ -72,7 +77,8 @@ def main(
     console.print(f"seed {seed}")
     plan = Plan(seed, minutes * 60, every, clients, faults=only)
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
-        outcome = run(Path(folder), plan, nodes, forwarders, console)
+        place = DATABASES[database](Path(folder))
+        outcome = run(place, Path(folder), plan, nodes, forwarders, console)
     show(outcome, console)
     if file is not None:
         file.write_text(json.dumps(as_data(outcome), indent=2) + "\n")
