@@ -20,6 +20,7 @@ import hypothesis
 import pytest
 
 from tests.databases import MISSING, MariaServer, is_installed
+from tests.processes import shared_pids
 
 T = TypeVar("T")
 
@@ -47,7 +48,7 @@ def _leave_nothing(
     threads, children = set(threading.enumerate()), _children()
     yield
     assert not _left(lambda: set(threading.enumerate()) - threads), "threads were left"
-    left = _left(lambda: _children() - children)
+    left = _left(lambda: _children() - children - shared_pids())
     assert not left, f"child processes were left: {[_command(pid) for pid in left]}"
 
 
