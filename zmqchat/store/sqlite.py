@@ -55,7 +55,21 @@ _TAKEN = frozenset(
 
 
 class FairDatabase(peewee.SqliteDatabase):
-    """A database whose transactions take the write lock at once, or wait for it in fair turns."""
+    """A database whose transactions take the write lock at once, or wait for it in fair turns.
+
+    Only the first look at the file, while a connection is opened, waits as SQLite does it: somebody
+    may be recovering the write-ahead log. So do all statements outside of transactions with
+    ``patient``.
+    """
+
+    def __init__(self, path: str, *, patient: bool = False, **options: Any) -> None:
+        super().__init__(path, timeout=READ_PATIENCE_S, **options)
+        self._patient = patient
+
+    def _add_conn_hooks(self, conn: sqlite3.Connection) -> None:
+        super()._add_conn_hooks(conn)  # type: ignore[misc]
+        if not self._patient:
+            conn.execute("PRAGMA busy_timeout = 0")
 
     def begin(self, lock_type: str | None = None) -> None:  # noqa: ARG002 - peewee's signature
         """Begin a transaction as the only writer; raise OperationalError after `PATIENCE_S`."""
@@ -90,17 +104,12 @@ class SqliteDialect:
         """Whether there is a file."""
         return self.path.exists()
 
-    def database(
-        self,
-        *,
-        for_writing: bool,
-        patient: bool = False,  # noqa: ARG002 - nothing here is given up once it runs
-    ) -> Database:
+    def database(self, *, for_writing: bool, patient: bool = False) -> Database:
         """Describe a connection to the file; see `Dialect`."""
         # Connections are used by one thread and closed by another that has waited for it.
         options: dict[str, Any] = {"pragmas": _PRAGMAS, "check_same_thread": False}
         if for_writing:
-            return FairDatabase(str(self.path), timeout=0, **options)
+            return FairDatabase(str(self.path), patient=patient, **options)
         return peewee.SqliteDatabase(str(self.path), timeout=READ_PATIENCE_S, **options)
 
     def prepare(self) -> None:
@@ -108,7 +117,7 @@ class SqliteDialect:
         if sqlite3.sqlite_version_info < OLDEST_SQLITE:
             oldest = ".".join(map(str, OLDEST_SQLITE))
             raise StartError(f"SQLite {sqlite3.sqlite_version}; expected {oldest} or later")
-        database = FairDatabase(str(self.path), timeout=READ_PATIENCE_S, pragmas=_PRAGMAS)
+        database = FairDatabase(str(self.path), patient=True, pragmas=_PRAGMAS)
         try:
             with database.connection_context():
                 database.pragma("journal_mode", "WAL")
