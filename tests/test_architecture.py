@@ -17,7 +17,17 @@ LAYERS = (
     ("config", "wire"),
     ("core",),
     ("mesh", "store"),
-    ("delivery", "gossip", "peers", "takeovers"),
+    ("following",),
+    (
+        "delivery",
+        "gossip",
+        "joining",
+        "peers",
+        "recovery",
+        "resumes",
+        "storeclock",
+        "takeovers",
+    ),
     ("web",),
     ("node", "child"),
     ("up",),
@@ -28,7 +38,7 @@ RANKS = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
 
 # What the rooms between store, mesh and node may know of these two; and what that may know.
 PORTS = {"zmqchat.mesh.bus", "zmqchat.store.ports", "zmqchat.store.counts"}
-KNOW_ONLY_PORTS = {"mesh", "store", "delivery", "gossip", "peers", "takeovers", "web"}
+KNOW_ONLY_PORTS = {"mesh", "store", "web"}.union(*LAYERS[5:7])
 OUTSIDE_OF_CORE = {"asyncio", "peewee", "playhouse", "random", "time", "tornado", "zmq"}
 
 MODULES = {

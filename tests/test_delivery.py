@@ -3,122 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
-import time
-from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-import zmqchat.delivery
+import zmqchat.following
 from tests.clients import DESK, until
-from zmqchat.core.sessions import Session
-from zmqchat.delivery import Delivery
+from tests.two_nodes import two_nodes
 from zmqchat.errors import ErrorCode, Refused, StoreUnavailable
-from zmqchat.mesh.bus import Peer
-from zmqchat.mesh.memory import MemoryBus, MemoryNetwork, first
-from zmqchat.store.database import Store
+from zmqchat.mesh.memory import first
 from zmqchat.wire.client import MarkRead, Send
-from zmqchat.wire.mesh import Audience, Chat, ChatKind, Codec, Control, Header
-
-NUMBERS = (1, 2)
-
-
-class Client:
-    """A session that keeps its events."""
-
-    def __init__(self, number: int, user: str) -> None:
-        self.events: list[dict[str, Any]] = []
-        self.session = Session(
-            number,
-            user,
-            agent=user == DESK,
-            v1=True,
-            wake=self._take,
-            drain=self._take,
-            end=lambda _: None,
-        )
-
-    def _take(self) -> None:
-        piece = self.session.outbox.take()
-        while piece:
-            size, start = piece[1], 2
-            if size == 126:
-                size, start = int.from_bytes(piece[2:4], "big"), 4
-            self.events.append(json.loads(piece[start : start + size]))
-            piece = piece[start + size :]
-
-    def texts(self) -> list[str]:
-        """The messages it was given, in order."""
-        return [event["data"]["msg"] for event in self.events if event["key"] == 3]
-
-    async def shows(self, texts: list[str]) -> None:
-        """Wait until it was given these messages."""
-        await until(f"{texts}", lambda: self.texts() == texts, self.texts)
-
-
-class Half:
-    """One of the two nodes: a store and a bus with delivery between them."""
-
-    def __init__(self, store: Store, bus: MemoryBus) -> None:
-        loop = asyncio.get_running_loop()
-        self.store = store
-        self.bus = bus
-        self.delivery = Delivery(
-            store, bus, DESK, now=loop.time, wall_ms=lambda: time.time_ns() // 1_000_000
-        )
-        self._sessions = 0
-
-    async def open(self, user: str) -> Client:
-        """Open a session of a user."""
-        self._sessions += 1
-        client = Client(self._sessions, user)
-        await self.delivery.open(client.session)
-        return client
-
-    async def say(self, client: Client, text: str, client_id: str | None = None) -> None:
-        """Send a message of a customer and wait until it is stored."""
-        before = self.store.counts.stored + self.store.counts.duplicates
-        self.delivery.send(client.session, Send(text, client.session.user, DESK, client_id))
-        counts = self.store.counts
-        await until("stored", lambda: counts.stored + counts.duplicates > before, lambda: text)
-
-    def on_chat(self, header: Header, chat: Chat) -> None:  # noqa: ARG002 - the sink's signature
-        """Take a frame of the other."""
-        self.delivery.on_chat(chat)
-
-    def on_control(self, header: Header, control: Control) -> None:
-        """Nothing gossips here."""
-
-    def on_link(self, node: int, *, up: bool, refused: bool = False) -> None:
-        """Nobody asks who lives here."""
-
-    def on_forwarders(self, *, up: bool) -> None:
-        """Never called: the bus has none."""
-
-
-@contextlib.asynccontextmanager
-async def two_nodes(folder: Path) -> AsyncIterator[tuple[Half, Half, MemoryNetwork]]:
-    """Two nodes that hear each other."""
-    network = MemoryNetwork()
-    loop = asyncio.get_running_loop()
-    halves = []
-    for number in NUMBERS:
-        store = Store.open(f"sqlite:///{folder}/chat.db", loop)
-        record = await store.register(f"n{number}", http="", url="", mesh="")
-        halves.append(Half(store, network.bus(Codec("test", number, record.incarnation))))
-    for half in halves:
-        half.bus.start(half)
-        half.bus.follow(Peer(i + 1, f"n{i + 1}", halves[i].bus.endpoint) for i in range(2))
-    try:
-        yield halves[0], halves[1], network
-    finally:
-        for half in halves:
-            await half.delivery.close_all()
-            await half.store.close()
-            half.bus.close()
+from zmqchat.wire.mesh import Audience, Chat, ChatKind, Codec, Header
 
 
 def test_a_message_reaches_the_other_node_and_comes_back_to_its_sender(tmp_path: Path) -> None:
@@ -146,7 +41,7 @@ def test_what_was_lost_on_the_way_is_read_from_the_store(tmp_path: Path) -> None
             for text in ("two", "three", "four"):
                 await here.say(customer, text)
             await desk.shows(["one", "two", "three", "four"])
-            assert there.delivery.gap_reads == 1
+            assert there.delivery.following.gap_reads == 1
             await customer.shows(["one", "two", "three", "four"])
 
     asyncio.run(main())
@@ -231,7 +126,7 @@ def test_a_seq_that_nobody_stored_stops_no_conversation(tmp_path: Path) -> None:
             await desk.shows(["one"])
             forged = Chat(ChatKind.MESSAGE, Audience.ALL, "u1", 2**62, b"{}")
             network.inject(Codec("test", 9, 1).encode_chat(forged), 2)
-            reads = there.delivery
+            reads = there.delivery.following
             await until("the hole was read", lambda: reads.gap_reads == 1, lambda: reads.gap_reads)
             for text in ("two", "three"):
                 await here.say(customer, text)
@@ -245,8 +140,8 @@ def test_a_database_that_is_away_while_somebody_opens(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The customer is turned away; the desk, and whoever comes back, miss nothing afterwards."""
-    monkeypatch.setattr(zmqchat.delivery, "OPEN_TIMEOUT_S", 0.05)
-    monkeypatch.setattr(zmqchat.delivery, "RETRY_READ_S", 0.2)
+    monkeypatch.setattr(zmqchat.following, "OPEN_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(zmqchat.following, "RETRY_READ_S", 0.2)
 
     async def main() -> None:
         async with two_nodes(tmp_path) as (here, there, _):

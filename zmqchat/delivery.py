@@ -4,26 +4,21 @@ Stands between a session's events, the store and the bus, and knows them only by
 
 - Nothing is published or acknowledged before it is committed.
 - What this node stored reaches its own sessions by the same path as what its peers publish:
-  through `core.sequence`, in order and once.
-- Everything runs in the event loop; reads of the store are tasks of their own.
+  through `following`, in order and once.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Callable, Sequence
 
 from prometheus_client import Histogram
 
 from zmqchat.core.rights import Identity, check_may_read, conversation_of
-from zmqchat.core.sequence import REORDER_WINDOW_S, Gap, Sequences
 from zmqchat.core.sessions import Session, Sessions
-from zmqchat.errors import ErrorCode, Refused, StoreUnavailable
+from zmqchat.errors import ErrorCode, Refused
+from zmqchat.following import Following
 from zmqchat.mesh.bus import Bus
-from zmqchat.names import name_problem
 from zmqchat.store.ports import Draft, Messages, Outcome, Side
-from zmqchat.tasks import Tasks
 from zmqchat.wire.client import (
     MarkRead,
     Send,
@@ -35,11 +30,6 @@ from zmqchat.wire.client import (
 from zmqchat.wire.mesh import Audience, Chat, ChatKind
 from zmqchat.wire.websocket import text_frame
 
-log = logging.getLogger(__name__)
-
-READS_AT_ONCE = 8  # ranged reads for gaps; an outage of a link leaves one in every conversation
-RETRY_READ_S = 1.0
-OPEN_TIMEOUT_S = 5.0  # a client that cannot be served is told so, and tries another node
 OBSERVE_EVERY = 16  # an observation costs a tenth of what a whole message does
 LATENCY_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
@@ -47,8 +37,9 @@ LATENCY_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.
 class Delivery:
     """Stores what sessions send, and delivers what was stored anywhere in the cluster.
 
-    ``now`` is the event loop's clock in seconds, ``wall_ms`` milliseconds since 1970;
-    ``superseded`` is called when the store knows of a newer login than a session's.
+    ``now`` is the event loop's clock in seconds, ``jitter_s`` draws how long a read of what is
+    missing is put off; ``superseded`` is called when the store knows of a newer login than a
+    session's.
     """
 
     def __init__(
@@ -58,12 +49,11 @@ class Delivery:
         desk: str,
         *,
         now: Callable[[], float],
-        wall_ms: Callable[[], int],
         superseded: Callable[[], None] = lambda: None,
+        jitter_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self.sessions = Sessions()
         self.delivered = 0  # events handed to sessions
-        self.gap_reads = 0
         self._stored_count = 0
         self.seconds = Histogram(
             "zmqchat_delivery_seconds",
@@ -75,16 +65,10 @@ class Delivery:
         self._bus = bus
         self._desk = desk
         self._now = now
-        self._wall_ms = wall_ms
         self._superseded = superseded
-        self._sequences: Sequences[bytes] = Sequences()
-        self._agents_since_ms = 0
-        self._reads = asyncio.Semaphore(READS_AT_ONCE)
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_due = 0.0
-        self._tasks = Tasks()
-        self._starts: dict[str, asyncio.Task[None]] = {}  # whose start is being looked up
-        self._lowest_heard: dict[str, int] = {}  # of those, the lowest fresh seq so far
+        self.following = Following(
+            messages, self.sessions, now=now, deliver=self._deliver, jitter_s=jitter_s
+        )
 
     # Sessions.
 
@@ -95,16 +79,12 @@ class Delivery:
         and what it is given from now on leave nothing out between them.
         """
         if session.agent and not self.sessions.agents:
-            self._agents_since_ms = self._wall_ms()
+            await self.following.prepare_for_agents()
         self.sessions.add(session)
-        if session.agent or self._sequences.has_started(session.user):
+        if session.agent:
             return
         try:
-            async with asyncio.timeout(OPEN_TIMEOUT_S):
-                await asyncio.shield(self._follow(session.user))
-        except TimeoutError:
-            self.close(session)
-            raise StoreUnavailable("the database does not tell where the chat stands") from None
+            await self.following.begin(session.user)
         except BaseException:
             self.close(session)
             raise
@@ -112,12 +92,10 @@ class Delivery:
     def close(self, session: Session) -> None:
         """Forget a session."""
         self.sessions.remove(session)
-        if not session.agent and not self.sessions.follows(session.user):
-            self._sequences.forget(session.user)
-        elif session.agent and not self.sessions.agents:
-            for conversation in self._sequences.conversations():
-                if not self.sessions.has_customer(conversation):
-                    self._sequences.forget(conversation)
+        if not session.agent:
+            self.following.end(session.user)
+        elif not self.sessions.agents:
+            self.following.end_all()
 
     def send(self, session: Session, send: Send) -> None:
         """Store a message, then deliver and acknowledge it; raise `Refused` if it may not be."""
@@ -152,12 +130,6 @@ class Delivery:
         if not self._messages.mark_read(mark.conversation, side, mark.seq, done):
             raise _busy(None)
 
-    async def close_all(self) -> None:
-        """End the reads that still run."""
-        if self._timer is not None:
-            self._timer.cancel()
-        await self._tasks.cancel()
-
     # What comes from the store and from peers.
 
     def on_chat(self, chat: Chat) -> None:
@@ -167,15 +139,9 @@ class Delivery:
             return
         event = text_frame(chat.body)
         if chat.kind is not ChatKind.MESSAGE:
-            self._deliver(conversation, (event,))
+            self.delivered += self.sessions.tell(conversation, event)
             return
-        sequences = self._sequences
-        if not sequences.has_started(conversation) and not self._begin(chat):
-            return
-        ready = sequences.offer(conversation, chat.seq, event, self._now())
-        self._deliver(conversation, ready)
-        if len(ready) != 1:
-            self._arm()
+        self.following.take(chat, event)
 
     def _stored(self, session: Session, draft: Draft, taken_at: float, outcome: Outcome) -> None:
         if isinstance(outcome, Refused):
@@ -211,97 +177,6 @@ class Delivery:
     def _deliver(self, conversation: str, events: Sequence[bytes]) -> None:
         for event in events:
             self.delivered += self.sessions.deliver(conversation, event)
-
-    # Where a conversation begins, and what is missing of it.
-
-    def _begin(self, chat: Chat) -> bool:
-        """Find out where a conversation starts for us; False if nothing can be made of the frame.
-
-        A message that is published again may be old, or one whose first frame was lost: only the
-        store can tell, so unlike a fresh one it gives no place to start from.
-        """
-        conversation = chat.conversation
-        if conversation not in self._sequences:
-            if name_problem(conversation) is not None:
-                return False
-            if chat.seq == 1 and not chat.republished:
-                self._sequences.start(conversation, 0, self._now())
-                return True
-        self._follow(conversation)
-        if not chat.republished:
-            lowest = self._lowest_heard.get(conversation, chat.seq)
-            self._lowest_heard[conversation] = min(lowest, chat.seq)
-        return True
-
-    def _follow(self, conversation: str) -> asyncio.Task[None]:
-        """Track a conversation; the task ends when its start is known."""
-        self._sequences.expect(conversation)
-        task = self._starts.get(conversation)
-        if task is None:
-            task = self._tasks.spawn(self._find_start(conversation))
-            self._starts[conversation] = task
-        return task
-
-    async def _find_start(self, conversation: str) -> None:
-        """Start above the head; for agents above what was stored before the first of them came."""
-        # Decided before the answer is awaited: whoever comes meanwhile reads the history later.
-        before_ms = self._agents_since_ms if self.sessions.agents else None
-        try:
-            head = await self._head(conversation, before_ms)
-        finally:
-            del self._starts[conversation]
-            lowest = self._lowest_heard.pop(conversation, None)
-        if conversation not in self._sequences:
-            return
-        if before_ms is not None and lowest is not None:
-            # Stamped before the first agent came but committed, and heard, after: it is theirs.
-            head = min(head, lowest - 1)
-        self._deliver(conversation, self._sequences.start(conversation, head, self._now()))
-        self._arm()
-
-    async def _head(self, conversation: str, before_ms: int | None) -> int:
-        while True:
-            try:
-                async with self._reads:
-                    return await self._messages.head(conversation, before_ms)
-            except StoreUnavailable as error:
-                log.warning("cannot read the head of %r yet: %s", conversation, error)
-                await asyncio.sleep(RETRY_READ_S)
-
-    def _arm(self) -> None:
-        """Wake up when the next gap is due."""
-        if self._timer is not None:
-            # A new hole is due a whole window from now: most often the timer comes before that.
-            if self._timer_due <= self._now() + REORDER_WINDOW_S:
-                return
-            self._timer.cancel()
-            self._timer = None
-        if (due := self._sequences.next_due()) is not None:
-            self._timer_due = due
-            self._timer = asyncio.get_running_loop().call_at(due, self._read_gaps)
-
-    def _read_gaps(self) -> None:
-        self._timer = None
-        for gap in self._sequences.gaps(self._now()):
-            self._tasks.spawn(self._read_gap(gap))
-        self._arm()
-
-    async def _read_gap(self, gap: Gap) -> None:
-        self.gap_reads += 1
-        try:
-            async with self._reads:
-                messages = await self._messages.between(*gap)
-                # If the end is not there, somebody told of more than there is.
-                whole = bool(messages) and messages[-1].seq == gap.last
-                head = None if whole else await self._messages.head(gap.conversation)
-        except StoreUnavailable as error:
-            log.warning("cannot read %s yet: %s", gap, error)
-            self._sequences.retry(gap, self._now() + RETRY_READ_S)
-        else:
-            found = [(message.seq, text_frame(encode_message(message))) for message in messages]
-            ready = self._sequences.fill(gap, found, self._now(), head)
-            self._deliver(gap.conversation, ready)
-        self._arm()
 
     def _identity(self, session: Session) -> Identity:
         return Identity(session.user, session.agent, self._desk)

@@ -106,6 +106,36 @@ def test_above_the_hold_limit_the_store_is_asked() -> None:
     assert list(sequences.fill(rest, [(4, "m4"), (5, "m5")], 2.0)) == ["m4", "m5"]
 
 
+def test_an_answer_may_be_a_part_of_a_gap() -> None:
+    """The rest is due again after another window, and nothing is passed over."""
+    sequences: Sequences[int] = Sequences()
+    sequences.start("c", 0, 0.0)
+    sequences.offer("c", 6, 6, 0.0)
+    (gap,) = sequences.gaps(REORDER_WINDOW_S)
+    assert list(sequences.fill(gap, [(1, 1), (2, 2)], 1.0, last=2)) == [1, 2]
+    assert sequences.next_due() == 1.0 + REORDER_WINDOW_S
+    (rest,) = sequences.gaps(2.0)
+    assert rest == Gap("c", 3, 5)
+    assert list(sequences.fill(rest, [(3, 3), (5, 5)], 2.0)) == [3, 5, 6]
+
+
+def test_what_is_heard_of_is_due_like_what_is_passed_over() -> None:
+    """A seq that exists but was not offered is read after the window, unless it comes by itself."""
+    sequences: Sequences[int] = Sequences()
+    sequences.start("c", 3, 0.0)
+    sequences.hear_of("c", 3, 0.0)
+    assert sequences.next_due() is None
+    sequences.hear_of("c", 5, 0.0)
+    assert sequences.gaps(REORDER_WINDOW_S / 2) == []
+    assert list(sequences.offer("c", 4, 4, 0.01)) == [4]
+    assert sequences.gaps(1.0) == [Gap("c", 5, 5)]
+    sequences.expect("d")
+    sequences.hear_of("d", 2, 0.0)
+    assert sequences.gaps(1.0) == []
+    sequences.start("d", 1, 1.0)
+    assert sequences.gaps(2.0) == [Gap("d", 2, 2)]
+
+
 def test_a_long_gap_is_read_in_pages() -> None:
     """One gap spans at most the read limit; the next page follows."""
     sequences = started()

@@ -44,7 +44,10 @@ print(turns)
         ("sqlite:///{folder}/text.db", "text.db: file is not a database"),
         ("sqlite:///:memory:", "expected the path of a file"),
         ("sqlite:///{folder}/chat.db?mode=ro", "sqlite takes no options, got {'mode': 'ro'}"),
-        ("postgres://localhost/chat", "database postgres: expected one of sqlite:"),
+        (
+            "postgres://localhost/chat",
+            "database postgres: expected one of mariadb:, mysql:, sqlite:",
+        ),
     ],
 )
 def test_a_database_that_cannot_be_used_is_one_clear_line(

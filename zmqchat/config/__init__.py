@@ -2,12 +2,14 @@
 
 `values` says which keys there are and what they mean, `forms` what one value may look like,
 `rules` what must hold between values, `reading` turns the file into values with every mistake
-named by its path, and `printing` turns values into YAML again.
+named by its path, `joining` adds a node that is not listed, and `printing` turns values into YAML
+again.
 """
 
 from __future__ import annotations
 
 from zmqchat.config.forms import Address, parse_address, parse_endpoint
+from zmqchat.config.joining import join
 from zmqchat.config.printing import as_json, as_yaml, default_yaml
 from zmqchat.config.reading import (
     DATABASE_VARIABLE,
@@ -42,6 +44,7 @@ __all__ = [
     "check_open_mode",
     "default_yaml",
     "forwarder_of",
+    "join",
     "load",
     "node_of",
     "parse_address",

@@ -38,7 +38,7 @@ DOUBT_SHARE = 0.3
 DOUBT_MOST_S = 10.0
 RELAYS = 8
 URGENT_RELAYS = 8  # on top, of nodes that others suspect
-FIRST_BEAT = Beat(1000, 0, 0, 0, State.UP, 0)  # of a node that has not beaten yet
+FIRST_BEAT = Beat(1000, 0, 0, 0, State.JOINING, 0)  # of a node that has not beaten yet
 ENDLESS = 2**64 - 1  # as large as any beat's number
 
 
@@ -153,6 +153,13 @@ class Members:
     def frozen(self) -> bool:
         """Whether no link to anybody is up, so that nothing can be known."""
         return self._frozen
+
+    @property
+    def deaf(self) -> bool:
+        """Whether a node that may live cannot be heard: it is silent, or its link is broken."""
+        return self._frozen or any(
+            one.life is not Life.ALIVE or node in self._cut for node, one in self._members.items()
+        )
 
     def judges(self, now: float) -> bool:
         """Whether silence means anything now."""

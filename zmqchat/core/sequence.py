@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 REORDER_WINDOW_S = 0.030
 HOLD_LIMIT = 256  # items held for one conversation; what comes above is read from the store
-READ_LIMIT = 100  # seqs in one gap: even long messages fit the outboxes they go to
+READ_LIMIT = 100  # seqs in one gap
 
 
 class Gap(NamedTuple):
@@ -104,6 +104,13 @@ class Sequences(Generic[T]):
             self._due.setdefault(conversation, now + self._window_s)
         return ()
 
+    def hear_of(self, conversation: str, seq: int, now: float) -> None:
+        """Note that a tracked conversation has a seq, though its item is not at hand."""
+        track = self._tracks[conversation]
+        track.highest = max(track.highest, seq)
+        if track.next and track.highest >= track.next:
+            self._due.setdefault(conversation, now + self._window_s)
+
     def next_due(self) -> float | None:
         """When `gaps` will have something to tell, or None."""
         return min(
@@ -123,13 +130,20 @@ class Sequences(Generic[T]):
         return found
 
     def fill(
-        self, gap: Gap, found: Iterable[tuple[int, T]], now: float, head: int | None = None
+        self,
+        gap: Gap,
+        found: Iterable[tuple[int, T]],
+        now: float,
+        *,
+        head: int | None = None,
+        last: int | None = None,
     ) -> Sequence[T]:
         """Take the store's answer for a gap; return what is to be delivered.
 
         The answer is final up to ``head``, the conversation's head as the store knows it; without
         one it is final for the whole gap. Above the head there is nothing to wait for: whoever
-        told of such a seq was wrong.
+        told of such a seq was wrong. With ``last`` it is an answer only up to that seq, and the
+        rest of the gap will be due again.
         """
         track = self._tracks.get(gap.conversation)
         if track is None or track.reading != gap:
@@ -140,7 +154,7 @@ class Sequences(Generic[T]):
             track.highest = min(track.highest, head)
             for seq in [seq for seq in track.held if seq > head]:
                 del track.held[seq]
-        last = gap.last if head is None else min(gap.last, head)
+        last = min(seq for seq in (gap.last, head, last) if seq is not None)
         ready = [item for seq, item in sorted(found, key=_seq_of) if seq >= track.next]
         track.next = max(track.next, last + 1)
         for seq in [seq for seq in track.held if seq < track.next]:

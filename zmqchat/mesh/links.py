@@ -88,7 +88,7 @@ class Links:
         self._counts = counts
         self._touched = touched
         self._changed = changed
-        self._monitor = _open_monitor(socket)
+        self._monitor = open_monitor(socket, _WATCHED)
         self._events = Drain(
             self._monitor,
             functools.partial(self._monitor.recv_multipart, zmq.DONTWAIT),
@@ -121,9 +121,7 @@ class Links:
         for timer in self._doubtful.values():
             timer.cancel()
         self._events.stop()
-        # In this order. A monitor without a reader stops the thread that moves all frames.
-        self.socket.monitor(None, 0)
-        self._monitor.close()
+        close_monitor(self.socket, self._monitor)
 
     def _connect(self, endpoint: str) -> None:
         try:
@@ -204,12 +202,20 @@ class Links:
         self._touched()
 
 
-def _open_monitor(socket: zmq.SyncSocket) -> zmq.SyncSocket:
+def open_monitor(socket: zmq.SyncSocket, watched: int) -> zmq.SyncSocket:
+    """Open a socket that tells of these events of another; it is to be read by a `Drain`."""
     address = f"inproc://monitor-{next(_monitor_numbers)}"
-    socket.monitor(address, _WATCHED)
+    socket.monitor(address, watched)
     monitor: zmq.SyncSocket = socket.context.socket(zmq.PAIR)
     # Events past a limit would not be dropped but stop the thread that moves all frames.
     monitor.setsockopt(zmq.RCVHWM, 0)
     monitor.setsockopt(zmq.LINGER, 0)
     monitor.connect(address)
     return monitor
+
+
+def close_monitor(socket: zmq.SyncSocket, monitor: zmq.SyncSocket) -> None:
+    """Watch a socket no more; call this before the socket is closed."""
+    # In this order. A monitor without a reader stops the thread that moves all frames.
+    socket.monitor(None, 0)
+    monitor.close()

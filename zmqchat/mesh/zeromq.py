@@ -19,11 +19,12 @@ import zmq
 
 from zmqchat.errors import StartError
 from zmqchat.mesh.bus import BusCounts, Peer, Sink
+from zmqchat.mesh.door import Door
 from zmqchat.mesh.drain import Drain
-from zmqchat.mesh.inlet import CHAT_TOPICS, Inlet, control_topics
+from zmqchat.mesh.inlet import Inlet, chat_topics, control_topics
 from zmqchat.mesh.links import Link, Links
 from zmqchat.mesh.sockets import LINGER_MS, bind, open_socket
-from zmqchat.wire.mesh import Chat, Codec, Control, SyncRequest
+from zmqchat.wire.mesh import Chat, Codec, Control, SyncRequest, goes_with_chat
 
 
 def _of_no_interest(_endpoint: str, _link: Link) -> None:
@@ -48,7 +49,7 @@ class _ZeroMqBus:
         self._sink: Sink | None = None
         self._links: list[Links] = []
         self._control = self._listen(control_topics(codec.node), self._on_control_link)
-        self._chat = self._listen(CHAT_TOPICS)
+        self._chat = self._listen(chat_topics(codec.node))
         self._ears = (self._control, self._chat)
 
     @property
@@ -73,7 +74,8 @@ class _ZeroMqBus:
 
     def publish_control(self, control: Control, to_node: int | None = None) -> None:
         """Send a control frame to every node, or to one alone."""
-        self._send_control(self._codec.encode_control(control, to_node), zmq.DONTWAIT)
+        send = self._send_chat if goes_with_chat(control) else self._send_control
+        send(self._codec.encode_control(control, to_node), zmq.DONTWAIT)
         self.counts.sent += 1
 
     def close(self) -> None:
@@ -128,11 +130,17 @@ class DirectBus(_ZeroMqBus):
         self._peers: tuple[Peer, ...] = ()
         publisher = open_socket(self._context, zmq.PUB)
         self._publish_through(control=publisher, chat=publisher)
+        self._door = Door(publisher, self._on_knock)
         try:
             self.endpoint = bind(publisher, mesh)
         except StartError:
             self.close()
             raise
+
+    def start(self, sink: Sink) -> None:
+        """Begin to receive, in the running loop."""
+        super().start(sink)
+        self._door.start()
 
     def follow(self, peers: Iterable[Peer]) -> None:
         """Be connected to exactly these peers; who has no endpoint yet is left out."""
@@ -141,6 +149,14 @@ class DirectBus(_ZeroMqBus):
         endpoints = {peer.mesh for peer in self._peers}
         for ear in self._ears:
             ear.links.follow(endpoints)
+
+    def _release(self, linger_ms: int | None = None) -> None:
+        self._door.close()
+        super()._release(linger_ms)
+
+    def _on_knock(self) -> None:
+        if self._sink is not None:
+            self._sink.on_knock()
 
     def _on_control_link(self, endpoint: str, link: Link) -> None:
         self._control.drain.run()  # what came over a link that broke still counts as heard before

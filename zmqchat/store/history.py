@@ -1,16 +1,18 @@
-"""Reads of messages: pages of a conversation, ranges of it, and its head."""
+"""Reads of messages: pages of a conversation, ranges of it, and where conversations stand."""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Collection
 from typing import Any
 
 from zmqchat.store.models import MESSAGE_ROW, Conversation, Message, MessageRow
-from zmqchat.store.ports import Page
+from zmqchat.store.ports import ConversationState, Page
 from zmqchat.store.readers import Readers
 from zmqchat.wire import client
 
 _MAX_BIGINT = 2**63 - 1
+_NAMES_AT_ONCE = 500  # of the 32,766 values that a statement may have
 
 
 class History:
@@ -63,6 +65,36 @@ class History:
         query = query.where(Conversation.customer == conversation).tuples()
         rows = await self._readers.run(lambda: list(query.bind(self._readers.database)))
         return rows[0][0] if rows else 0
+
+    async def changed(self, since_ms: int, limit: int) -> list[ConversationState]:
+        """Conversations that got a message since then."""
+        query = _states().where(Conversation.updated_at >= _bounded(since_ms))
+        return await self._read_states(
+            query.order_by(Conversation.updated_at, Conversation.id).limit(limit)
+        )
+
+    async def states(self, conversations: Collection[str]) -> list[ConversationState]:
+        """These conversations, read some hundred at a time."""
+        found: list[ConversationState] = []
+        names = list(conversations)
+        for start in range(0, len(names), _NAMES_AT_ONCE):
+            some = names[start : start + _NAMES_AT_ONCE]
+            found += await self._read_states(_states().where(Conversation.customer.in_(some)))
+        return found
+
+    async def _read_states(self, query: Any) -> list[ConversationState]:
+        rows = await self._readers.run(lambda: list(query.tuples().bind(self._readers.database)))
+        return [ConversationState._make(row) for row in rows]
+
+
+def _states() -> Any:
+    return Conversation.select(
+        Conversation.customer,
+        Conversation.last_seq,
+        Conversation.customer_read_seq,
+        Conversation.desk_read_seq,
+        Conversation.updated_at,
+    )
 
 
 def _messages(conversation: str) -> Any:

@@ -9,8 +9,8 @@ room.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterable
-from typing import Protocol
+from collections.abc import Callable, Collection, Iterable
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -70,13 +70,23 @@ class ConversationHead(msgspec.Struct, frozen=True, rename="camel"):
     cursor: str  # ask for the next page with before=cursor
 
 
+class ConversationState(NamedTuple):
+    """Where a conversation stands."""
+
+    conversation: str
+    last_seq: int
+    customer_read_seq: int
+    desk_read_seq: int
+    updated_at_ms: int  # when its newest message was stored, by the clock of `Messages.time_ms`
+
+
 class NodeRecord(msgspec.Struct, frozen=True):
     """A row of the ``node`` table: where a node was last started."""
 
     number: int  # 1 to 1,023, given by the database, the same in every life of a name
     name: str
     incarnation: int  # which life; a newer one is larger
-    http: str  # host:port it listens on
+    http: str  # host:port it listens on, "" once it has left
     url: str  # what browsers use
     mesh: str  # endpoint of its PUB socket, "" if peers need none
 
@@ -127,6 +137,18 @@ class Messages(Protocol):
         With ``before_ms`` (milliseconds since 1970), of those created earlier than that.
         """
 
+    async def time_ms(self) -> int:
+        """The clock by which messages are stamped, milliseconds since 1970."""
+
+    async def changed(self, since_ms: int, limit: int) -> list[ConversationState]:
+        """Conversations with a message stored at ``since_ms`` or later, the oldest change first.
+
+        A message is seen some time after its stamp: who asks again and again looks back a little.
+        """
+
+    async def states(self, conversations: Collection[str]) -> list[ConversationState]:
+        """Where these conversations stand, as far as they exist."""
+
 
 class Logins(Protocol):
     """Knows the newest login of each user who may have one session, and the cluster's secret."""
@@ -149,13 +171,22 @@ class Logins(Protocol):
 
 
 class Directory(Protocol):
-    """Knows nodes and customers."""
+    """Knows nodes and customers, and which database it is."""
+
+    async def database_epoch(self) -> str:
+        """Tell which life of the database this is: made by the first who asks, then the same."""
 
     async def register(self, name: str, *, http: str, url: str, mesh: str) -> NodeRecord:
         """Begin a new life of a node: its incarnation is higher than every one before."""
 
-    async def announce(self, number: int, *, mesh: str) -> None:
-        """Tell where peers reach a registered node, once its endpoint is bound."""
+    async def announce(self, number: int, *, http: str, mesh: str) -> None:
+        """Tell where a registered node is, once its endpoint is bound."""
+
+    async def leave(self, number: int, incarnation: int) -> None:
+        """Note that this life of a node is over; a newer one is not touched.
+
+        When all numbers are given out, those of nodes that have left are given again.
+        """
 
     async def nodes(self) -> list[NodeRecord]:
         """All nodes that ever registered."""

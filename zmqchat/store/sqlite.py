@@ -19,6 +19,7 @@ import peewee
 
 from zmqchat.errors import StartError
 from zmqchat.store.dialect import Database, Statements, Trouble
+from zmqchat.store.places import network_file_system, read_mounts
 from zmqchat.store.sqlite_batch import SqliteStatements
 
 TURN_S = 0.0002  # between two tries to get the write lock
@@ -85,7 +86,16 @@ class SqliteDialect:
         self.statements: Statements = SqliteStatements()
         self.errors: tuple[type[Exception], ...] = (sqlite3.Error,)
 
-    def database(self, *, for_writing: bool) -> Database:
+    def exists(self) -> bool:
+        """Whether there is a file."""
+        return self.path.exists()
+
+    def database(
+        self,
+        *,
+        for_writing: bool,
+        patient: bool = False,  # noqa: ARG002 - nothing here is given up once it runs
+    ) -> Database:
         """Describe a connection to the file; see `Dialect`."""
         # Connections are used by one thread and closed by another that has waited for it.
         options: dict[str, Any] = {"pragmas": _PRAGMAS, "check_same_thread": False}
@@ -110,6 +120,7 @@ class SqliteDialect:
     @contextlib.contextmanager
     def migration_lock(self) -> Iterator[None]:
         """Hold a lock on a file beside the database; see `Dialect`."""
+        self._refuse_network()  # already the lock would not be true there
         path = self.path.with_name(self.path.name + ".migrate")
         try:
             lock = path.open("a")
@@ -118,6 +129,14 @@ class SqliteDialect:
         with lock:
             _wait_for(lock.fileno(), path)
             yield
+
+    def _refuse_network(self) -> None:
+        kind = network_file_system(self.path.resolve(), read_mounts())
+        if kind is not None:
+            raise StartError(
+                f"database {self.where}: is on a network file system ({kind}), where SQLite loses"
+                " data; expected a local disk, or a mysql: database"
+            )
 
     def check(self, database: Database) -> None:
         """Look for rows whose foreign key leads nowhere."""
@@ -138,6 +157,10 @@ class SqliteDialect:
         if code is not None and code & 0xFF in _PASSING:
             return Trouble.PASSING
         return Trouble.REFUSED
+
+    def lost(self, error: Exception) -> bool:  # noqa: ARG002 - the protocol's signature
+        """Answer no: there is nobody at the other end who could hang up."""
+        return False
 
 
 def _code(error: Exception) -> int | None:

@@ -15,8 +15,10 @@ from zmqchat import __version__
 from zmqchat.delivery import Delivery
 from zmqchat.gossip import Gossip
 from zmqchat.mesh.bus import BusCounts
+from zmqchat.recovery import Recovery
+from zmqchat.resumes import Resumes
 from zmqchat.store.counts import StoreCounts
-from zmqchat.web.socket import Sockets
+from zmqchat.web.sockets import Sockets
 from zmqchat.wire.mesh import DROP_REASONS
 
 
@@ -30,11 +32,15 @@ class NodeCollector(Collector):
         delivery: Delivery,
         gossip: Gossip,
         sockets: Sockets,
+        recovery: Recovery,
+        resumes: Resumes,
     ) -> None:
         self._bus = bus
         self._store = store
         self._delivery = delivery
         self._gossip = gossip
+        self._recovery = recovery
+        self._resumes = resumes
         self._sockets = sockets
 
     def collect(self) -> Iterator[Metric]:
@@ -84,7 +90,23 @@ class NodeCollector(Collector):
             "zmqchat_deliveries", "Events handed to sessions", self._delivery.delivered
         )
         yield CounterMetricFamily(
-            "zmqchat_gap_reads", "Holes read from the store", self._delivery.gap_reads
+            "zmqchat_gap_reads", "Holes read from the store", self._delivery.following.gap_reads
+        )
+        yield CounterMetricFamily(
+            "zmqchat_recovered_messages",
+            "Messages read from the store since no frame brought them",
+            self._delivery.following.found,
+        )
+        yield CounterMetricFamily(
+            "zmqchat_audits", "Times the store was asked for what was missed", self._recovery.audits
+        )
+
+        yield _labelled(
+            CounterMetricFamily,
+            "zmqchat_resumes",
+            "Answers to clients that came back; of incomplete ones they load the history",
+            "result",
+            {"complete": 0, "incomplete": 0, **self._resumes.answers},
         )
 
     def _sessions(self) -> Iterator[Metric]:
