@@ -86,6 +86,10 @@ class Gossip:
         """The sessions of this node; not to be changed."""
         return self._engine.journal
 
+    def in_step(self, node: int) -> bool:
+        """Whether all is known that a node has told of its sessions."""
+        return self._engine.in_step(node)
+
     def start(self) -> None:
         """Begin to beat."""
         self._carry_out(self._engine.on_tick(self._loop.time()))

@@ -189,7 +189,7 @@ class RunningNode:
             state=lambda: self._gossip.state,
             now=loop.time,
         )
-        self._joining = Joining(bus, record.incarnation, self._peers.expected)
+        self._joining = Joining(bus, record.incarnation, self._peers.expected, self._gossip.in_step)
         self._takeovers = Takeovers(
             store,
             bus,

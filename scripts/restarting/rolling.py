@@ -11,7 +11,7 @@ import random
 from typing import NamedTuple
 
 from scripts.restarting.stayers import ORIGINAL, V1, Stayer, StayingDesk
-from tests.clients import WAIT_S, answer, until
+from tests.clients import until
 from tests.processes import ClusterProcesses
 
 LINGER_S = 5.0
@@ -64,7 +64,6 @@ class Crowd:
             await self._all_back(f"after {name} stopped")
             self._cluster.launch(name)
             await asyncio.to_thread(self._cluster.await_ready, name)
-            await self._informed(name)
         await self._agrees()
         return Rolled([s for one in self._all for s in one.outages_s], self._mistakes)
 
@@ -93,18 +92,6 @@ class Crowd:
         ]
         if missing:
             self._mistakes.append(f"a desk shows {len(shown)}, without {', '.join(missing)}")
-
-    async def _informed(self, name: str) -> None:
-        """Wait until a node knows who is online on the others, as its list tells.
-
-        It is ready before, and a desk that came then would see that list grow.
-        """
-        async with asyncio.timeout(WAIT_S):
-            while True:
-                listed = await answer(f"{self._cluster.url_of[name]}/api/online")
-                if listed["online"] == len(self._customers):
-                    return
-                await asyncio.sleep(POLL_S)
 
     async def _all_back(self, when: str) -> None:
         await until(

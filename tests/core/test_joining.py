@@ -47,6 +47,18 @@ def test_it_is_over_when_all_have_beaten_and_answered_both_ways() -> None:
     assert one.is_over(0.2)
 
 
+def test_who_is_online_elsewhere_is_to_be_known() -> None:
+    """A node of whose sessions something is missing is waited for, as long as for any other."""
+    one = joining(7)
+    hear(one, 7, *ALL)
+    one.expect([7], behind=[7, 8])
+    assert one.missing() == [7]
+    assert not one.is_over(MOST_S - 0.01)
+    assert one.is_over(MOST_S)
+    one.expect([7], behind=[8])
+    assert one.is_over(0.1)
+
+
 @pytest.mark.parametrize("lacking", range(3))
 def test_one_sign_of_three_is_missing(lacking: int) -> None:
     """A beat, an answer among control frames and one among chat: none stands for another."""

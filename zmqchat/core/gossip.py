@@ -176,6 +176,14 @@ class Gossip:
 
     # Frames of peers.
 
+    def in_step(self, node: int) -> bool:
+        """Whether all is known that a node has told of its sessions so far."""
+        member = self.members.get(node)
+        if member is None:
+            return True
+        beat = member.beat
+        return self.presence.knows(node, member.incarnation, beat.version, beat.hash)
+
     def on_frame(self, header: Header, control: Control, now: float) -> Sequence[Effect]:
         """Take a frame of a peer."""
         node, incarnation = header.node, header.incarnation

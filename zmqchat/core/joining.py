@@ -6,6 +6,8 @@ seconds). Must not know where the list of nodes comes from, nor how frames trave
 - A link works both ways once a probe was answered. Control and chat have connections of their
   own, so each is probed the way its frames go; and of each node a beat is wanted, which tells
   what it carries.
+- A newcomer also waits until it knows who is online on each of the others, as far as they have told
+  of it: its first desk would see a list that is still growing.
 - Probes that are not answered are repeated, since the first ones leave before anybody listens.
 - Nobody is waited for beyond `MOST_S`: who is frozen, or died without a word, may still be listed.
 - An answer counts if it has this life's number: one to an earlier life may come late.
@@ -46,12 +48,17 @@ class Joining:
         self._ends = now + MOST_S
         self._pause_s = FIRST_PAUSE_S
         self._expected: frozenset[int] = frozenset()
+        self._behind: frozenset[int] = frozenset()
         self._seen: dict[int, set[Sign]] = {}
         self._incarnations: dict[int, int] = {}
 
-    def expect(self, nodes: Iterable[int]) -> None:
-        """Wait for exactly these from now on; what came from them before counts."""
+    def expect(self, nodes: Iterable[int], behind: Iterable[int] = ()) -> None:
+        """Wait for exactly these from now on; what came from them before counts.
+
+        ``behind`` are those of whose sessions something is still missing.
+        """
         self._expected = frozenset(nodes)
+        self._behind = frozenset(behind)
 
     def on_control(self, header: Header, control: Control) -> bool:
         """Take a frame of a node, expected or not; True if it is one that was wanted."""
@@ -64,8 +71,12 @@ class Joining:
         return True
 
     def missing(self) -> list[int]:
-        """Tell which of the expected are not heard, or do not hear, some way."""
-        return sorted(node for node in self._expected if len(self._seen.get(node, ())) < len(Sign))
+        """Tell which of the expected are not known, not heard, or do not hear us, some way."""
+        return sorted(
+            node
+            for node in self._expected
+            if node in self._behind or len(self._seen.get(node, ())) < len(Sign)
+        )
 
     def is_over(self, now: float) -> bool:
         """Whether nothing is missing, or has been for too long."""
