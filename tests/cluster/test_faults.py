@@ -31,7 +31,7 @@ def outcome_of(plan: Plan, database: Database, folder: Path) -> Outcome:
 
 def test_nothing_is_lost_whatever_breaks(tmp_path: Path) -> None:
     """Nodes, forwarders, links and the disk fail; each message is shown to all, once, in order."""
-    plan = Plan(SEED, seconds=30, every_s=2.0, customers=30, burst=50, faults=tuple(FAULTS))
+    plan = Plan(SEED, seconds=45, every_s=2.0, customers=30, burst=50, faults=tuple(FAULTS))
     outcome = outcome_of(plan, SqliteFile(tmp_path), tmp_path)
     assert len({broken.fault for broken in outcome.broken}) >= 5
     assert len(outcome.history.acked_at) > 500
@@ -41,7 +41,7 @@ def test_nothing_is_lost_whatever_breaks(tmp_path: Path) -> None:
 def test_nothing_is_lost_when_the_database_server_breaks(tmp_path: Path) -> None:
     """It is killed, frozen, locked and out of reach of a node, with nodes that die meanwhile."""
     faults = (*SERVER_FAULTS, "lock-database", "silent-death")
-    plan = Plan(SEED, seconds=12, every_s=1.5, customers=20, faults=faults)
+    plan = Plan(SEED, seconds=15, every_s=1.5, customers=20, faults=faults)
     outcome = outcome_of(plan, MariaDatabase(tmp_path), tmp_path)
     assert len({broken.fault for broken in outcome.broken}) >= 3
     assert len(outcome.history.acked_at) > 50
