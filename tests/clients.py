@@ -38,12 +38,17 @@ async def answer(url: str) -> Any:
     return decoded
 
 
-async def until(what: str, condition: Callable[[], bool], state: Callable[[], object]) -> None:
+async def until(
+    what: str,
+    condition: Callable[[], bool],
+    state: Callable[[], object],
+    within_s: float = WAIT_S,
+) -> None:
     """Wait for a condition; past the deadline fail with the last state."""
-    deadline = asyncio.get_running_loop().time() + WAIT_S
+    deadline = asyncio.get_running_loop().time() + within_s
     while not condition():
         if asyncio.get_running_loop().time() > deadline:
-            raise AssertionError(f"not within {WAIT_S:g} s: {what}; last state: {state()}")
+            raise AssertionError(f"not within {within_s:g} s: {what}; last state: {state()}")
         await asyncio.sleep(0.01)
 
 
@@ -180,6 +185,10 @@ class V1Client(Connection):
         """Send a message, as oneself or, on the desk, as the desk."""
         data = {"msg": text, "sender": self.user, "receiver": to, "clientId": client_id}
         await self.send({"key": 3, "data": data})
+
+    async def resume(self, conversation: str, after: int) -> None:
+        """Ask for what was missed of a conversation."""
+        await self.send({"key": 9, "data": {"conversation": conversation, "after": after}})
 
     def on_event(self, event: Event) -> None:
         """Keep it."""

@@ -12,12 +12,15 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 import hypothesis
 import pytest
+
+from tests.databases import MISSING, MariaServer, is_installed
+from tests.processes import shared_pids
 
 T = TypeVar("T")
 
@@ -45,7 +48,7 @@ def _leave_nothing(
     threads, children = set(threading.enumerate()), _children()
     yield
     assert not _left(lambda: set(threading.enumerate()) - threads), "threads were left"
-    left = _left(lambda: _children() - children)
+    left = _left(lambda: _children() - children - shared_pids())
     assert not left, f"child processes were left: {[_command(pid) for pid in left]}"
 
 
@@ -90,6 +93,16 @@ def _run_and_check(main: Coroutine[Any, Any, T], **options: Any) -> T:
 
 # -- parts of the machine -----------------------------------------------------------------------
 
+
+@pytest.fixture(scope="session")
+def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaServer]:
+    """Start a MariaDB that all tests share which do no harm to it."""
+    if not is_installed():
+        pytest.skip(MISSING)
+    with MariaServer(tmp_path_factory.mktemp("mariadb")) as server:
+        yield server
+
+
 _skipped: set[str] = set()
 
 
@@ -112,4 +125,5 @@ def pytest_runtest_makereport(
 def pytest_sessionfinish() -> None:
     """Tell whoever asked what was skipped."""
     if file := os.environ.get("ZMQCHAT_SKIPPED"):
-        Path(file).write_text("".join(f"{reason}\n" for reason in sorted(_skipped)))
+        with Path(file).open("a") as notes:  # each of the processes that run tests has its own
+            notes.writelines(f"{reason}\n" for reason in sorted(_skipped))

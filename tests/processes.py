@@ -7,6 +7,7 @@ themselves be killed, nodes and forwarders die with them.
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 import signal
@@ -17,7 +18,7 @@ import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import yaml
 
@@ -32,6 +33,7 @@ ZMQCHAT = (sys.executable, "-m", "zmqchat")
 NOT_INHERITED = ("ZMQCHAT_", "PYTHONASYNCIODEBUG", "NO_COLOR", "FORCE_COLOR")
 
 T = TypeVar("T")
+Config = dict[str, Any]  # what stands in a nodes.yaml
 
 
 def wait_until(
@@ -152,7 +154,12 @@ class Process:
 class ClusterProcesses:
     """A cluster of real processes in a folder of its own, on ports that the system gives.
 
-    ``settings`` are further keys of nodes.yaml. Forwarders are called f1, f2 …, nodes n1, n2 ….
+    ``settings`` are further keys of nodes.yaml, as ``database=server.fresh()`` of a `MariaServer`
+    instead of a file in the folder. Forwarders are called f1, f2 …, nodes n1, n2 …; whatever else
+    is started is a node that is not listed. With ``own_config`` each node reads a file of its own:
+    what that makes of the node's name and the common configuration; with ``own_argv`` it is started
+    by what that makes of its command. A ``shared`` cluster serves several tests, which may start
+    some of it again.
     """
 
     def __init__(
@@ -162,6 +169,9 @@ class ClusterProcesses:
         nodes: int = 2,
         topology: str = "direct",
         forwarders: int = 0,
+        own_config: Callable[[str, Config], Config] | None = None,
+        own_argv: Callable[[str, Sequence[str]], Sequence[str]] | None = None,
+        shared: bool = False,
         **settings: object,
     ) -> None:
         self.folder = folder
@@ -171,6 +181,9 @@ class ClusterProcesses:
         self.processes: dict[str, Process] = {}  # the newest life of each name
         self._endpoints = {f"f{i}": (ANY_PORT, ANY_PORT) for i in range(1, forwarders + 1)}
         self._nodes = [f"n{i}" for i in range(1, nodes + 1)]
+        self._own_config = own_config
+        self._own_argv = own_argv or (lambda _, argv: argv)
+        self._shared = shared
         self._settings = {"cluster": "test", "mesh": {"topology": topology}, **settings}
 
     @property
@@ -252,6 +265,8 @@ class ClusterProcesses:
         return self._log(name).read_text(errors="replace")
 
     def __enter__(self) -> Self:
+        if self._shared:
+            _shared_clusters.append(self)
         try:
             self.start(*self.forwarders)
             self._write_config()
@@ -275,7 +290,8 @@ class ClusterProcesses:
             self._kill_all()
 
     def _stop_all(self) -> None:
-        for group in (self.nodes, self.forwarders):
+        nodes = [name for name in self.processes if name not in self._endpoints]
+        for group in (nodes, self.forwarders):
             running = [name for name in group if self.processes[name].returncode is None]
             for name in running:
                 self.send(name, signal.SIGCONT)
@@ -285,16 +301,20 @@ class ClusterProcesses:
 
     def _kill_all(self) -> None:
         self.kill(*self.processes)
+        if self._shared:
+            _shared_clusters.remove(self)
 
     def _log(self, name: str) -> Path:
         return self.folder / f"{name}.log"
 
-    def _argv(self, name: str) -> tuple[str, ...]:
+    def _argv(self, name: str) -> Sequence[str]:
         common = ("--name", name, "--parent", str(os.getpid()))
         if name in self._endpoints:
             xsub, xpub = self._endpoints[name]
             return (*ZMQCHAT, "forwarder", *common, "--xsub", xsub, "--xpub", xpub)
-        return (*ZMQCHAT, "node", *common, "--config", str(self.config_file))
+        unlisted = () if name in self._nodes else ("--http", "127.0.0.1:0")
+        argv = (*ZMQCHAT, "node", *common, "--config", str(self._config_of(name)), *unlisted)
+        return self._own_argv(name, argv)
 
     def _await_ready(self, name: str) -> None:
         process = self.processes[name]
@@ -305,7 +325,7 @@ class ClusterProcesses:
             self.url_of[name] = process.expect(rf"{name} ready: (http://\S+) mesh .+")[1]
 
     def _write_config(self) -> None:
-        config = {
+        config: Config = {
             "database": f"sqlite:///{self.database}",
             **self._settings,
             "forwarders": [
@@ -315,3 +335,19 @@ class ClusterProcesses:
             "nodes": [{"name": name, "http": "127.0.0.1:0"} for name in self._nodes],
         }
         self.config_file.write_text(yaml.safe_dump(config))
+        if self._own_config is not None:
+            for name in self._nodes:
+                own = self._own_config(name, copy.deepcopy(config))
+                self._config_of(name).write_text(yaml.safe_dump(own))
+
+    def _config_of(self, name: str) -> Path:
+        has_own = self._own_config is not None and name in self._nodes
+        return self.folder / f"{name}.yaml" if has_own else self.config_file
+
+
+_shared_clusters: list[ClusterProcesses] = []
+
+
+def shared_pids() -> set[int]:
+    """The processes that a test may leave, since further tests use their cluster."""
+    return {one.pid for cluster in _shared_clusters for one in cluster.processes.values()}

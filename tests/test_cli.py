@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import NamedTuple
 import pytest
 import yaml
 
+from tests.databases import MariaServer
 from tests.processes import ANY_PORT, ZMQCHAT, Process
 from zmqchat import __version__, cli
 from zmqchat.cli import ERROR, FINE, USAGE
@@ -36,7 +39,7 @@ Run = Callable[..., Answer]
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Run command lines in this process, in an empty folder."""
     monkeypatch.chdir(tmp_path)
-    for variable in ("ZMQCHAT_NODE", "ZMQCHAT_DATABASE"):
+    for variable in ("ZMQCHAT_NODE", "ZMQCHAT_DATABASE", "ZMQCHAT_DB_PASSWORD"):
         monkeypatch.delenv(variable, raising=False)
 
     def command(*args: str) -> Answer:
@@ -57,7 +60,7 @@ def test_version(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [(), ("node",), ("forwarder",), ("up",), ("config",), ("config", "check")]
+    "command", [(), ("node",), ("forwarder",), ("up",), ("config",), ("config", "check"), ("db",)]
 )
 def test_help(run: Run, command: tuple[str, ...]) -> None:
     """Every command explains itself, and every option has its words."""
@@ -147,6 +150,36 @@ def test_an_unknown_node(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("node").err == ["zmqchat: which node? give its --name; expected one of n1, n2"]
     monkeypatch.setenv("ZMQCHAT_NODE", "n7")
     assert run("node") == Answer(USAGE, "", unknown)
+
+
+@pytest.mark.parametrize(
+    ("args", "line"),
+    [
+        (["--name", "n9", "--http", "8001"], "--http: expected host:port, got 8001"),
+        (
+            ["--name", "n1", "--http", "127.0.0.1:0"],
+            "--http: the file lists n1 already, and says where it listens",
+        ),
+        (
+            ["--name", "n9", "--http", "0.0.0.0:80"],
+            "--url: missing; browsers cannot connect to 0.0.0.0:80",
+        ),
+        (
+            ["--name", "n9", "--mesh", ANY_PORT],
+            "--url and --mesh go with --http, for a node that is not listed; see zmqchat node"
+            " --help",
+        ),
+        (
+            ["--name", "n9", "--http", "0.0.0.0:80", "--url", "http://chat9.example.com"],
+            "n9: 0.0.0.0:80 is beyond loopback, where auth.mode open would trust any name;"
+            " listen on 127.0.0.1, or allow it with --insecure",
+        ),
+    ],
+)
+def test_a_node_that_cannot_join(run: Run, args: list[str], line: str) -> None:
+    """A node that is not listed is held to the rules of the file, by the names of the options."""
+    Path("nodes.yaml").write_text(TWO_NODES)
+    assert run("node", *args) == Answer(USAGE, "", [f"zmqchat: {line}"])
 
 
 def test_an_unknown_forwarder(run: Run) -> None:
@@ -303,3 +336,67 @@ def test_a_database_that_cannot_be_used(tmp_path: Path, database: str) -> None:
         (line,) = node.output.splitlines()
     assert line.startswith("zmqchat: ")
     assert str(tmp_path / database) in line
+
+
+# -- database -----------------------------------------------------------------------------------
+
+
+def test_a_database_is_made_and_looked_into(run: Run, tmp_path: Path) -> None:
+    """`db status` changes nothing and exits with 1 until `db migrate` has run."""
+    (tmp_path / "nodes.yaml").write_text(NODES)
+    file = tmp_path / "zmqchat.db"
+    assert run("db", "status") == Answer(ERROR, f"{file}: schema pending\n", [])
+    assert not file.exists()
+    migrated = run("db", "migrate")
+    assert migrated.code == FINE
+    assert migrated.out.startswith(f"{file}: ran 0001_chat, ")
+    assert run("db", "migrate") == Answer(FINE, f"{file}: nothing to do\n", [])
+    whole = f"{file}: schema current, 0 nodes, 0 conversations, 0 messages\n"
+    assert run("db", "status") == Answer(FINE, whole, [])
+    assert json.loads(run("db", "status", "--json").out) == {
+        "database": str(file),
+        "schema": "current",
+        "rows": {"nodes": 0, "conversations": 0, "messages": 0},
+    }
+
+
+def test_a_database_of_a_newer_program_is_told(run: Run, tmp_path: Path) -> None:
+    """Its status is no error of the command, but nothing to go on with; migrating is refused."""
+    (tmp_path / "nodes.yaml").write_text(NODES)
+    run("db", "migrate")
+    with contextlib.closing(sqlite3.connect(tmp_path / "zmqchat.db")) as connection:
+        connection.execute("INSERT INTO schema_migration VALUES (99, '9999_later', '2099-01-01')")
+        connection.commit()
+    assert run("db", "status") == Answer(ERROR, f"{tmp_path}/zmqchat.db: schema newer\n", [])
+    refused = run("db", "migrate")
+    assert refused.code == ERROR
+    assert "a newer zmqchat has changed its tables (9999_later)" in refused.err[0]
+
+
+def test_a_database_on_a_server_is_looked_into(
+    run: Run, tmp_path: Path, mariadb: MariaServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same commands, by the address; what cannot be read is one line and exit code 1."""
+    url = mariadb.fresh()
+    (tmp_path / "nodes.yaml").write_text(f"database: {url}\n{NODES}")
+    assert run("db", "status") == Answer(ERROR, f"{url}: schema pending\n", [])
+    assert run("db", "migrate").out.startswith(f"{url}: ran 0001_chat, ")
+    whole = f"{url}: schema current, 0 nodes, 0 conversations, 0 messages\n"
+    assert run("db", "status") == Answer(FINE, whole, [])
+    monkeypatch.setenv("ZMQCHAT_DB_PASSWORD", "geheim")
+    for command in ("status", "migrate"):
+        answer = run("db", command)
+        assert (answer.code, len(answer.err)) == (ERROR, 1)
+        assert "Access denied" in answer.err[0]
+        assert "geheim" not in answer.err[0]
+
+
+@pytest.mark.parametrize("content", ["no database", None])
+def test_a_file_that_cannot_be_looked_into(run: Run, tmp_path: Path, content: str | None) -> None:
+    """A text and a folder are told in one line."""
+    (tmp_path / "nodes.yaml").write_text(NODES)
+    file = tmp_path / "zmqchat.db"
+    file.mkdir() if content is None else file.write_text(content * 100)
+    answer = run("db", "status")
+    assert (answer.code, answer.out, len(answer.err)) == (ERROR, "", 1)
+    assert str(file) in answer.err[0]

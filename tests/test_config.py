@@ -23,6 +23,7 @@ from zmqchat.config import (
     check_open_mode,
     default_yaml,
     forwarder_of,
+    join,
     load,
     node_of,
     parse_address,
@@ -90,7 +91,8 @@ ORIGIN = (
     "expected http://host[:port] or https://host[:port], in lower case, without path and default"
     " port"
 )
-DATABASE = "expected sqlite:///path"
+SERVER = "mysql://user@host[:port]/name[?option=value]"
+DATABASE = f"expected sqlite:///path or {SERVER}"
 REACHABLE = "expected an address that nodes can connect to"
 EXPOSED = "is beyond loopback and frames are not encrypted; expected a loopback address"
 UNLESS = "mesh.keys, or mesh.insecure: true"
@@ -151,7 +153,36 @@ REFUSED: list[tuple[str, object, str]] = [
     ("allowed_origins", "http://a", "expected a list, got http://a"),
     ("allowed_origins[0]", "null", f"{ORIGIN}, got null"),
     ("allowed_origins[0]", "*", f"{ORIGIN}, got *"),
-    ("database", "mysql://me:secret@db/chat", f"{DATABASE}, got mysql://***@db/chat"),
+    ("database", "postgres://me:secret@db/chat", f"{DATABASE}, got postgres://***@db/chat"),
+    (
+        "database",
+        "mysql://me:secret@db/chat",
+        "the password belongs into ZMQCHAT_DB_PASSWORD, not into the address",
+    ),
+    ("database", "mysql://me:sec/ret@db/chat", f"expected {SERVER}; host or port is none"),
+    ("database", "mysql://db/chat", f"expected {SERVER}; user, host or name is missing or wrong"),
+    ("database", "mysql://me@db", f"expected {SERVER}; user, host or name is missing or wrong"),
+    ("database", "mysql:chat", f"expected {SERVER}; user, host or name is missing or wrong"),
+    ("database", "mysql://me@db/c\n", f"expected {SERVER}, without control characters"),
+    (
+        "database",
+        "mysql://me@db/chat?tls=1",
+        "unknown option tls; expected one of socket, ssl_ca, ssl_cert, ssl_key,"
+        " ssl_verify_identity",
+    ),
+    ("database", "mysql://me@db/chat?ssl_ca=ca", "ssl_ca: expected an absolute path, got ca"),
+    ("database", "mysql://me@db/chat?ssl_ca=", "ssl_ca: expected an absolute path, got nothing"),
+    (
+        "database",
+        "mysql://me@db/chat?ssl_cert=/c&ssl_key=/k",
+        "ssl_ca is missing: without it the server is not known by a certificate",
+    ),
+    ("database", "mysql://me@db/chat?ssl_key=/k", "ssl_cert and ssl_key go together"),
+    (
+        "database",
+        "mysql://me@db/chat?ssl_ca=/c&ssl_verify_identity=no",
+        "ssl_verify_identity: expected true or false, got no",
+    ),
     ("database", "sqlite:///", f"{DATABASE}, got sqlite:///"),
     ("database", "sqlite:///:memory:", f"{DATABASE}, got sqlite:///:memory:"),
     ("database", "sqlite:///a.db?timeout=1", f"{DATABASE}, got sqlite:///a.db?timeout=1"),
@@ -329,8 +360,54 @@ def test_the_environment_overrides_the_database(tmp_path: Path) -> None:
     config = load_text(tmp_path, text, ZMQCHAT_DATABASE="sqlite:///other.db")
     assert config.database == f"sqlite:///{tmp_path}/other.db"
     assert refusal(tmp_path, text, ZMQCHAT_DATABASE="oracle:x") == [
-        "ZMQCHAT_DATABASE: expected sqlite:///path, got oracle:x"
+        f"ZMQCHAT_DATABASE: {DATABASE}, got oracle:x"
     ]
+    for url in ("mysql://me@db:3307/chat?ssl_ca=/etc/ca.pem", "mariadb://me@db/chat"):
+        assert load_text(tmp_path, text, ZMQCHAT_DATABASE=url).database == url
+
+
+def _joined(folder: Path, **options: str | None) -> tuple[Config, Node]:
+    """Join the good configuration."""
+    settings = load_text(folder, json.dumps(GOOD))
+    return join(settings, **{"name": "n9", "http": "127.0.0.1:8009", **options})  # type: ignore[arg-type]
+
+
+def test_a_node_that_is_not_listed(tmp_path: Path) -> None:
+    """It stands behind those that are, with the defaults they have."""
+    settings, node = _joined(tmp_path)
+    assert [one.name for one in settings.nodes] == ["n1", "n2", "n9"]
+    assert node == settings.nodes[-1] == Node(name="n9", http="127.0.0.1:8009")
+    _, node = _joined(tmp_path, http="0.0.0.0:80", url="https://c9", mesh="tcp://127.0.0.1:7009")
+    assert (node.url_on(80), node.mesh) == ("https://c9", "tcp://127.0.0.1:7009")
+
+
+@pytest.mark.parametrize(
+    ("options", "lines"),
+    [
+        ({"name": None}, [f"--name: missing; {LABEL}"]),
+        ({"name": "n/9"}, [f"--name: {LABEL}, got n/9"]),
+        ({"name": "f1"}, ["--name: f1 is forwarders[0].name already"]),
+        ({"name": "n2"}, ["--http: the file lists n2 already, and says where it listens"]),
+        ({"http": ""}, [f"--http: {ADDRESS}, got ''"]),
+        ({"http": "127.0.0.1:8002"}, ["--http: 127.0.0.1:8002 is nodes[1].http already"]),
+        ({"http": "[::]:80"}, ["--url: missing; browsers cannot connect to [::]:80"]),
+        ({"url": "http://c9/"}, [f"--url: {ORIGIN}, got http://c9/"]),
+        ({"mesh": "7009"}, [f"--mesh: {ENDPOINT}, got 7009"]),
+        ({"mesh": "tcp://127.0.0.1:8001"}, ["--mesh: 127.0.0.1:8001 is nodes[0].http already"]),
+        ({"mesh": "tcp://10.0.0.1:7009"}, [f"--mesh: 10.0.0.1:7009 {EXPOSED}, {UNLESS}"]),
+        (
+            {"http": "8009", "url": "c9"},
+            [f"--http: {ADDRESS}, got 8009", f"--url: {ORIGIN}, got c9"],
+        ),
+    ],
+)
+def test_a_node_that_cannot_join(
+    tmp_path: Path, options: dict[str, str | None], lines: list[str]
+) -> None:
+    """What is wrong is told by the names of the options, each mistake in a line."""
+    with pytest.raises(ConfigError) as caught:
+        _joined(tmp_path, **options)
+    assert str(caught.value).splitlines() == lines
 
 
 def test_picking_a_node() -> None:

@@ -48,6 +48,9 @@ class Node:
         """Hand on what became of a link."""
         self.gossip.on_link(node, up=up, refused=refused)
 
+    def on_knock(self) -> None:
+        """Follow whom the test names, and nobody else."""
+
     def on_forwarders(self, *, up: bool) -> None:
         """Hand on what became of the links to forwarders."""
         self.gossip.on_forwarders(up=up)

@@ -80,6 +80,9 @@ class Half:
     def on_link(self, node: int, *, up: bool, refused: bool = False) -> None:
         """Nobody asks who lives here."""
 
+    def on_knock(self) -> None:
+        """Follow whom the test names, and nobody else."""
+
     def on_forwarders(self, *, up: bool) -> None:
         """Never called: the bus has none."""
 
@@ -94,7 +97,7 @@ async def two_nodes(
     rules = SessionRules(customer="one" if customer == "one" else "many")
     for number in (1, 2):
         store = Store.open(f"sqlite:///{folder}/chat.db", asyncio.get_running_loop())
-        record = await store.register(f"n{number}", http="", url="", mesh="")
+        record = await store.register(f"n{number}", http="h:1", url="http://h:1", mesh="")
         bus = network.bus(Codec("test", number, record.incarnation))
         takeovers = Takeovers(
             store,

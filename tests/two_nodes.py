@@ -102,6 +102,7 @@ class Half:
         await self._tasks.cancel()
         await self.delivery.following.close()
         await self.store.close()
+        self.bus.close()
 
     async def open(self, user: str) -> Client:
         """Open a session of a user."""
@@ -128,6 +129,9 @@ class Half:
     def on_link(self, node: int, *, up: bool, refused: bool = False) -> None:
         """Nobody asks who lives here."""
 
+    def on_knock(self) -> None:
+        """Follow whom the test names, and nobody else."""
+
     def on_forwarders(self, *, up: bool) -> None:
         """Never called: the bus has none."""
 
@@ -140,7 +144,7 @@ async def two_nodes(folder: Path) -> AsyncIterator[tuple[Half, Half, MemoryNetwo
     halves = []
     for number in NUMBERS:
         store = Store.open(f"sqlite:///{folder}/chat.db", loop)
-        record = await store.register(f"n{number}", http="", url="", mesh="")
+        record = await store.register(f"n{number}", http="h:1", url="http://h:1", mesh="")
         bus = network.bus(Codec("test", number, record.incarnation))
         halves.append(Half(store, bus, record))
     for half in halves:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NoReturn, TypeVar
 
 import click
+import msgspec
 
 from zmqchat import __version__, config
 from zmqchat.errors import ConfigError, ZmqchatError
@@ -103,12 +104,32 @@ def commands() -> None:
     show_envvar=True,
     help="Which node to be; not needed where only one is listed.",
 )
+@click.option("--http", metavar="ADDR", help="Join though not listed: listen on this host:port.")
+@click.option("--url", help="With --http: what browsers use, if not http://ADDR.")
+@click.option(
+    "--mesh",
+    metavar="ADDR",
+    help="With --http: where other nodes reach this one in topology direct, as tcp://host:port.",
+)
 @click.option("--insecure", is_flag=True, help="In open mode, listen beyond loopback all the same.")
 @_parent_option
-def node(file: Path | None, name: str | None, insecure: bool, parent: int | None) -> None:
+def node(
+    file: Path | None,
+    name: str | None,
+    http: str | None,
+    url: str | None,
+    mesh: str | None,
+    insecure: bool,
+    parent: int | None,
+) -> None:
     """Run a node of the cluster until SIGTERM or Ctrl-C."""
     settings = _load(file)
-    chosen = config.node_of(settings, name)
+    if http is not None:
+        settings, chosen = config.join(settings, name, http=http, url=url, mesh=mesh)
+    elif url is not None or mesh is not None:
+        raise click.UsageError("--url and --mesh go with --http, for a node that is not listed")
+    else:
+        chosen = config.node_of(settings, name)
     die_with(parent)
     log_to()
 
@@ -245,3 +266,44 @@ def config_show(file: Path | None, json: bool) -> None:
 def config_default() -> None:
     """Write every key with its default and its meaning."""
     click.echo(config.default_yaml(), nl=False)
+
+
+# -- database -----------------------------------------------------------------------------------
+
+
+@commands.group("db")
+def db_commands() -> None:
+    """Look after the database."""
+
+
+@db_commands.command("migrate")
+@_config_option
+def db_migrate(file: Path | None) -> None:
+    """Bring the tables up to date, as every node does when it starts."""
+    settings = _load(file)
+
+    from zmqchat.store.dialect import dialect_of  # noqa: PLC0415 - only this command needs it
+    from zmqchat.store.migrate import migrate  # noqa: PLC0415
+
+    dialect = dialect_of(settings.database)
+    done = migrate(dialect)
+    what = f"ran {', '.join(done)}" if done else "nothing to do"
+    click.echo(f"{dialect.where}: {what}")
+
+
+@db_commands.command("status")
+@_config_option
+@click.option("--json", "json", is_flag=True, help="Write JSON.")
+def db_status(file: Path | None, json: bool) -> int:
+    """Tell where the database is, and whether its tables are up to date; exit code 1 if not."""
+    settings = _load(file)
+
+    from zmqchat.store.overview import look_into  # noqa: PLC0415 - only this command needs it
+
+    overview = look_into(settings.database)
+    if json:
+        click.echo(msgspec.json.encode(overview))
+    else:
+        rows = "".join(f", {count:,} {name}" for name, count in overview.rows.items())
+        click.echo(f"{overview.database}: schema {overview.schema.value}{rows}")
+    return FINE if overview.is_current else ERROR

@@ -139,7 +139,7 @@ class Delivery:
             return
         event = text_frame(chat.body)
         if chat.kind is not ChatKind.MESSAGE:
-            self._deliver(conversation, (event,))
+            self.delivered += self.sessions.tell(conversation, event)
             return
         self.following.take(chat, event)
 

@@ -16,7 +16,7 @@ from zmqchat.core.members import Members, Turn
 from zmqchat.core.roster import Change, Roster
 from zmqchat.core.sessions import Session
 from zmqchat.mesh.bus import Bus
-from zmqchat.wire.mesh import Control, Header, SessionEntry
+from zmqchat.wire.mesh import Control, Header, SessionEntry, State
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,12 @@ class Gossip:
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._engine = core.Gossip(
-            node, incarnation, rng, self._loop.time(), chat_oseq=lambda: bus.chat_oseq
+            node,
+            incarnation,
+            rng,
+            self._loop.time(),
+            chat_oseq=lambda: bus.chat_oseq,
+            state=State.JOINING,
         )
         self._bus = bus
         self._changed = changed
@@ -60,6 +65,11 @@ class Gossip:
         self._timer: asyncio.TimerHandle | None = None
         self._wake_at = 0.0
         self._stopped = False
+
+    @property
+    def state(self) -> State:
+        """What this node tells of itself."""
+        return self._engine.state
 
     @property
     def members(self) -> Members:
@@ -76,9 +86,17 @@ class Gossip:
         """The sessions of this node; not to be changed."""
         return self._engine.journal
 
+    def in_step(self, node: int) -> bool:
+        """Whether all is known that a node has told of its sessions."""
+        return self._engine.in_step(node)
+
     def start(self) -> None:
         """Begin to beat."""
         self._carry_out(self._engine.on_tick(self._loop.time()))
+
+    def opened(self) -> None:
+        """Tell the cluster that this node takes sessions."""
+        self._carry_out(self._engine.opened(self._loop.time()))
 
     def drain(self) -> None:
         """Tell the cluster that this node leaves soon."""

@@ -1,8 +1,10 @@
 """The composition root: a configuration becomes store, bus, rules and web, started and stopped.
 
 Order of a start: the HTTP port (so that a second copy of a node stops before it touches anything),
-the database, a new incarnation, the bus, gossip, and only then requests. Of a stop: no new
-requests, what is queued is committed and acknowledged, sockets close, the node says goodbye.
+the database, a new incarnation, the bus, gossip, requests that only read; then every live peer is
+probed until its links work both ways, and only then the node is ready and takes WebSockets. Of a
+stop: no new requests, what is queued is committed and acknowledged, the list of nodes is told,
+sockets close, the node says goodbye.
 """
 
 from __future__ import annotations
@@ -27,23 +29,27 @@ from zmqchat.core.roster import Change
 from zmqchat.delivery import Delivery
 from zmqchat.errors import CloseCode, StartError
 from zmqchat.gossip import Gossip
+from zmqchat.joining import Joining
 from zmqchat.limits import raise_file_limit
 from zmqchat.mesh.bus import Bus
 from zmqchat.mesh.keys import Keys
 from zmqchat.mesh.zeromq import DirectBus, ForwardedBus
 from zmqchat.peers import Peers
 from zmqchat.recovery import Recovery
+from zmqchat.resumes import Resumes
 from zmqchat.store.database import Store
 from zmqchat.store.ports import NodeRecord
+from zmqchat.storeclock import StoreClock
 from zmqchat.takeovers import Takeovers
 from zmqchat.tasks import Tasks
 from zmqchat.web.app import make_app
 from zmqchat.web.metrics import NodeCollector, make_registry
 from zmqchat.web.origins import Origins
+from zmqchat.web.presence import tell_presence
 from zmqchat.web.services import Services
-from zmqchat.web.socket import Sockets, tell_presence
+from zmqchat.web.sockets import Sockets
 from zmqchat.wire.client import Key
-from zmqchat.wire.mesh import Beat, Chat, Codec, Control, Header, Takeover
+from zmqchat.wire.mesh import Beat, Chat, Codec, Control, Header, Probe, State, Takeover
 
 try:
     import uvloop
@@ -83,14 +89,20 @@ async def _run(config: Config, node: Node) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
     async with running(config, node) as started:
-        print(started.ready_line, flush=True)  # noqa: T201 - told to whoever started us
-        await stop.wait()
+        stopping = asyncio.ensure_future(stop.wait())
+        joining = asyncio.ensure_future(started.join())
+        await asyncio.wait({stopping, joining}, return_when=asyncio.FIRST_COMPLETED)
+        if joining.done():
+            joining.result()
+            print(started.ready_line, flush=True)  # noqa: T201 - told to whoever started us
+        joining.cancel()
+        await stopping
         log.info("%s stops", node.name)
 
 
 @contextlib.asynccontextmanager
 async def running(config: Config, node: Node) -> AsyncIterator[RunningNode]:
-    """Start a node, and stop it when the block is left."""
+    """Start a node, and stop it when the block is left; it is ready when it has joined."""
     secret = secret_of()
     async with contextlib.AsyncExitStack() as stack:
         sockets = _listen(node)
@@ -105,12 +117,17 @@ async def running(config: Config, node: Node) -> AsyncIterator[RunningNode]:
             url=node.url_on(port),
             mesh="",
         )
-        bus = _make_bus(config, node, Codec(config.cluster, record.number, record.incarnation))
+        try:
+            bus = _make_bus(config, node, Codec(config.cluster, record.number, record.incarnation))
+        except StartError:
+            await store.leave(record.number, record.incarnation)
+            raise
         stack.callback(bus.close)
         if bus.endpoint:
-            await store.announce(record.number, mesh=bus.endpoint)
+            await store.announce(record.number, http=record.http, mesh=bus.endpoint)
         secret = secret or await store.cluster_secret()
-        started = RunningNode(config, record, store, bus, secret)
+        epoch = await store.database_epoch()
+        started = RunningNode(config, record, store, bus, secret, epoch)
         await started.start(sockets)
         try:
             yield started
@@ -122,7 +139,13 @@ class RunningNode:
     """The parts of one node and how they talk; the sink of its bus."""
 
     def __init__(
-        self, config: Config, record: NodeRecord, store: Store, bus: Bus, secret: bytes
+        self,
+        config: Config,
+        record: NodeRecord,
+        store: Store,
+        bus: Bus,
+        secret: bytes,
+        database_epoch: str,
     ) -> None:
         loop = asyncio.get_running_loop()
         rng = random.Random()  # noqa: S311 - spreads load and timers, guards nothing
@@ -132,7 +155,6 @@ class RunningNode:
         self._store = store
         self._bus = bus
         self._sockets = Sockets()
-        self._stopping = False
         self._tasks = Tasks()
         self._delivery = Delivery(
             store,
@@ -159,8 +181,16 @@ class RunningNode:
             rng=rng,
         )
         self._peers = Peers(
-            store, bus, self._gossip.members, record, [n.name for n in config.nodes], rng
+            store,
+            bus,
+            self._gossip.members,
+            record,
+            [n.name for n in config.nodes],
+            rng=rng,
+            state=lambda: self._gossip.state,
+            now=loop.time,
         )
+        self._joining = Joining(bus, record.incarnation, self._peers.expected, self._gossip.in_step)
         self._takeovers = Takeovers(
             store,
             bus,
@@ -170,7 +200,9 @@ class RunningNode:
             name_of=self._peers.name_of,
             wall_ms=_wall_ms,
         )
-        self._services = self._make_services()
+        self._resumes = Resumes(store, config.support.account)
+        self._clock = StoreClock(store, _wall_ms)
+        self._services = self._make_services(database_epoch)
         self._server = HTTPServer(
             make_app(self._services, self._sockets),
             max_body_size=MAX_BODY_BYTES,
@@ -186,25 +218,35 @@ class RunningNode:
         return f"{self.record.name} ready: {self.record.url} mesh {mesh}"
 
     async def start(self, sockets: list[socket.socket]) -> None:
-        """Hear the peers, then take requests."""
+        """Hear the peers, and take requests that only read."""
         self._bus.start(self)
         await self._peers.refresh()
+        await self._clock.measure()
         self._gossip.start()
         self._tasks.spawn(self._peers.keep_fresh())
+        self._tasks.spawn(self._clock.keep_measuring())
         self._tasks.spawn(self._sockets.keep_pinging())
         self._tasks.spawn(self._takeovers.keep_auditing())
         self._tasks.spawn(self._recovery.keep_auditing())
         self._server.add_sockets(sockets)
 
+    async def join(self) -> None:
+        """Wait until links work both ways, for a few seconds at most, then take sessions."""
+        if missing := await self._joining.finish():
+            names = ", ".join(sorted(map(self._peers.name_of, missing)))
+            log.warning("no answer from %s; ready all the same", names)
+        self._gossip.opened()
+
     async def stop(self) -> None:
         """Finish what was begun, then fall silent."""
-        self._stopping = self._peers.leaving = True
         self._server.stop()
         self._gossip.drain()
         await self._sockets.drain(self._peers.elsewhere, self._rng)
         await self._tasks.cancel()
         await self._takeovers.stop()
+        await self._resumes.close_all()
         await self._delivery.following.close()
+        await self._peers.leave()
         await self._store.close()
         alone = self._peers.elsewhere() is None
         await self._sockets.close_all(CloseCode.SERVICE_RESTART if alone else CloseCode.DRAINING)
@@ -222,15 +264,22 @@ class RunningNode:
         """Take a peer's news."""
         if isinstance(control, Takeover):
             self._takeovers.on_takeover(header, control)
+        elif isinstance(control, Probe) and not self._peers.knows(header):
+            self._peers.refresh_soon()  # it asks again; who is answered is known by name and url
         else:
             if isinstance(control, Beat):
                 self._recovery.on_told(header.node, header.incarnation, control.chat_oseq)
+            self._joining.on_control(header, control)
             self._gossip.on_control(header, control)
 
     def on_link(self, node: int, *, up: bool, refused: bool = False) -> None:
         """Note what became of the link from a peer."""
         self._gossip.on_link(node, up=up, refused=refused)
         self._recovery.audit_soon()
+
+    def on_knock(self) -> None:
+        """Look for a node that is new."""
+        self._peers.refresh_soon()
 
     def on_forwarders(self, *, up: bool) -> None:
         """Note what became of the links to forwarders."""
@@ -253,9 +302,9 @@ class RunningNode:
 
     def _on_news(self, turn: Turn, node: int) -> None:
         self._recovery.audit_soon()
-        if turn is Turn.CAME:
+        if turn in (Turn.CAME, Turn.LEFT):
             self._peers.refresh_soon()
-        elif turn in (Turn.LEFT, Turn.FORGOTTEN):
+        if turn in (Turn.LEFT, Turn.FORGOTTEN):
             self._recovery.forget(node)
 
     def _read_jitter_s(self) -> float:
@@ -264,11 +313,13 @@ class RunningNode:
         return self._rng.uniform(0, longest_s)
 
     def _readiness(self) -> dict[str, str | None]:
-        return {
-            "node": "it stops" if self._stopping else None,
-        }
+        missing = sorted(map(self._peers.name_of, self._joining.missing()))
+        starts = f"it starts; no answer yet from {', '.join(missing) or 'anybody'}"
+        state = self._gossip.state
+        problem = None if state is State.UP else starts if state is State.JOINING else "it stops"
+        return {"node": problem}
 
-    def _make_services(self) -> Services:
+    def _make_services(self, database_epoch: str) -> Services:
         collector = NodeCollector(
             self._bus.counts,
             self._store.counts,
@@ -276,12 +327,14 @@ class RunningNode:
             self._gossip,
             self._sockets,
             self._recovery,
+            self._resumes,
         )
         return Services(
             desk=self._config.support.account,
             messages=self._store,
             directory=self._store,
             delivery=self._delivery,
+            resumes=self._resumes,
             gossip=self._gossip,
             peers=self._peers,
             takeovers=self._takeovers,
@@ -290,6 +343,8 @@ class RunningNode:
                 collector, self._delivery.seconds, self._store.counts.commit_seconds
             ),
             readiness=self._readiness,
+            clock=self._clock,
+            database_epoch=database_epoch,
             database=self._config.database,
         )
 

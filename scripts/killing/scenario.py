@@ -12,11 +12,11 @@ from collections.abc import Callable
 from signal import SIGCONT, SIGSTOP
 from typing import Any, Self
 
+from scripts.killing.online import OnlineList
 from tests.clients import DESK, Event, V1Client, answer, until
 from tests.processes import ClusterProcesses
 
 MOVES_AFTER_S = 0.5  # so soon a page has found another node
-OPEN, CLOSE = 1, 2
 
 SETTINGS: dict[str, Any] = {"sessions": {"agent": "many"}}  # of the cluster: desks on all nodes
 
@@ -26,38 +26,18 @@ class Desk(V1Client):
 
     def __init__(self) -> None:
         super().__init__(DESK)
-        self.changes: list[tuple[float, Event]] = []
-        self._listed: Event = {"data": [], "unknown": [], "listVersion": -1}
+        self.list = OnlineList()
 
     async def start(self, url: str) -> Self:
-        """Connect to a node, and load the list as it is."""
+        """Connect to a node, and load the list."""
         await super().start(url)
-        self._listed = await answer(f"{url}/api/online")
+        await self.list.read(url)
         return self
 
     def on_event(self, event: Event) -> None:
-        """Keep it, with its time if it is about the list."""
+        """Keep it, and change the list."""
         super().on_event(event)
-        if event["key"] in (OPEN, CLOSE):
-            self.changes.append((asyncio.get_running_loop().time(), event))
-
-    @property
-    def shown(self) -> dict[str, str]:
-        """Those who are not offline, and whether they are online or unknown."""
-        shown = dict.fromkeys(self._listed["data"], "online")
-        shown |= dict.fromkeys(self._listed["unknown"], "unknown")
-        for _, event in self.changes:
-            if event["listVersion"] > self._listed["listVersion"]:
-                shown |= dict.fromkeys(event["opened"], "online")
-                shown |= dict.fromkeys(event["unknown"], "unknown")
-                for user in event["closed"]:
-                    shown.pop(user, None)
-        return shown
-
-    def told(self, user: str, *lists: str) -> float | None:
-        """When it was first told that a user is in one of these lists of an event."""
-        times = (at for at, event in self.changes for name in lists if user in event[name])
-        return next(times, None)
+        self.list.on_event(event)
 
 
 class Scene:
@@ -85,6 +65,10 @@ class Scene:
         self._customers[user] = client
         return client
 
+    async def leaves(self, user: str) -> None:
+        """Let a customer disconnect."""
+        await self._customers.pop(user).close()
+
     async def kill(self, victim: str) -> float:
         """Kill a node, and start it again once all desks know.
 
@@ -93,9 +77,9 @@ class Scene:
         self._rounds += 1
         gone, moves = f"gone{self._rounds}", f"moves{self._rounds}"
         clients = [await self.enters(user, victim) for user in (gone, moves)]
-        await self._until_all(
+        await self.every_desk(
             f"{gone} and {moves} online",
-            lambda desk: desk.shown.get(gone) == desk.shown.get(moves) == "online",
+            lambda desk: desk.list.shown.get(gone) == desk.list.shown.get(moves) == "online",
         )
         desk = self.desks.pop(victim)
         killed_at = asyncio.get_running_loop().time()
@@ -106,7 +90,7 @@ class Scene:
         self.gone.append((gone, killed_at))
         await asyncio.sleep(MOVES_AFTER_S)
         await self.enters(moves, self._survivor)
-        await self._all_told(gone, "unknown", "closed")
+        await self.all_told(gone, "unknown", "closed")
         self.cluster.launch(victim)
         await asyncio.to_thread(self.cluster.await_ready, victim)
         self.desks[victim] = await Desk().start(self.cluster.url_of[victim])
@@ -122,7 +106,7 @@ class Scene:
         desk = self.desks.pop(victim)
         frozen_at = asyncio.get_running_loop().time()
         self.cluster.send(victim, SIGSTOP)
-        await self._all_told(user, "unknown", "closed")
+        await self.all_told(user, "unknown", "closed")
         self.cluster.send(victim, SIGCONT)
         hidden_s = self._latest(user, "unknown", "closed") - frozen_at
         self.desks[victim] = desk
@@ -131,7 +115,9 @@ class Scene:
     async def agrees(self) -> None:
         """Wait until every desk shows every customer who is connected as online, nobody else."""
         expected = dict.fromkeys(self._customers, "online")
-        await self._until_all(f"{sorted(expected)} online", lambda desk: desk.shown == expected)
+        await self.every_desk(
+            f"{sorted(expected)} online", lambda desk: desk.list.shown == expected
+        )
 
     async def listed(self) -> dict[str, tuple[list[str], list[str]]]:
         """What each node says over REST: who is not offline, and who of them is unknown."""
@@ -151,7 +137,7 @@ class Scene:
             user
             for user in self._customers
             for desk in self.desks.values()
-            if desk.told(user, "closed") is not None
+            if desk.list.told(user, "closed") is not None
         }
 
     def offline_after_s(self) -> list[float]:
@@ -163,19 +149,21 @@ class Scene:
         for client in (*self._customers.values(), *self.desks.values()):
             await client.close()
 
-    async def _all_told(self, user: str, *lists: str) -> None:
-        await self._until_all(
-            f"{user} told as {lists}", lambda desk: desk.told(user, *lists) is not None
+    async def all_told(self, user: str, *lists: str) -> None:
+        """Wait until every desk was told that a user is in one of these lists of an event."""
+        await self.every_desk(
+            f"{user} told as {lists}", lambda desk: desk.list.told(user, *lists) is not None
         )
 
-    async def _until_all(self, what: str, condition: Callable[[Desk], bool]) -> None:
+    async def every_desk(self, what: str, condition: Callable[[Desk], bool]) -> None:
+        """Wait until something is true of every desk."""
         await until(
             f"every desk: {what}",
             lambda: all(condition(desk) for desk in self.desks.values()),
-            lambda: {name: desk.shown for name, desk in self.desks.items()},
+            lambda: {name: desk.list.shown for name, desk in self.desks.items()},
         )
 
     def _latest(self, user: str, *lists: str) -> float:
         """When the last of the desks that were told was told."""
-        times = (desk.told(user, *lists) for desk in self.desks.values())
+        times = (desk.list.told(user, *lists) for desk in self.desks.values())
         return max(at for at in times if at is not None)

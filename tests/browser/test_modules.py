@@ -66,14 +66,66 @@ def test_a_hole_is_seen_and_filled(page: Page) -> None:
     assert shown == [[2, True], [3, True], [8, False]]
 
 
+def test_what_was_missed_is_settled_or_loaded_anew(page: Page) -> None:
+    """An answer settles holes; where too much is missing the newest page replaces what was here."""
+    shown = run(
+        page,
+        "conversation.js",
+        MESSAGES
+        + """const c = new m.Conversation("ann");
+        c.addNewest(some(1, 2), false, 0);
+        for (const message of some(4, 6)) c.add(message);
+        c.resumed(5);
+        const states = [[c.upTo, c.incomplete]];
+        c.loadAnew();
+        c.add(some(900)[0]);
+        states.push([c.loaded, c.messages.length]);
+        c.addNewest(some(898, 899, 900), true, 900);
+        states.push([c.upTo, c.incomplete, c.hasOlder, c.messages.map(({ seq }) => seq)]);
+        return states;""",
+    )
+    assert shown == [[6, False], [False, 5], [900, False, True, [898, 899, 900]]]
+
+
+def test_the_desk_asks_what_changed(page: Page) -> None:
+    """The list is read once; later only changes are, from the time of the last answer on."""
+    shown = run(
+        page,
+        "changes.js",
+        """const log = [];
+        const changes = new m.Changes({
+            send: ({ data }) => { log.push(["asked", data.since]); return true; },
+            onHeads: (heads) => log.push(["changed", heads.length]),
+            onReadAll: () => log.push(["read all"]),
+        });
+        changes.connected(10);
+        changes.disconnected();
+        changes.connected(20);
+        changes.answered({ heads: [{}, {}], time: 30, complete: true });
+        changes.answered({ heads: [{}], time: 99, complete: true });
+        changes.disconnected();
+        changes.connected(40);
+        changes.answered({ heads: [], time: 50, complete: false });
+        changes.disconnected();
+        return log;""",
+    )
+    assert shown == [
+        ["read all"],
+        ["asked", 10],
+        ["changed", 2],
+        ["asked", 30],
+        ["read all"],
+    ]
+
+
 def test_presence_follows_one_nodes_changes(page: Page) -> None:
     """Changes during a reading are put on top, older ones are not; a jump means reading again."""
     shown = run(
         page,
         "presence.js",
         """const lists = [
-            { names: ["ann", "bob"], listVersion: 7 },
-            { names: ["dan"], listVersion: 20 },
+            { names: ["ann", "bob"], unknown: ["ann"], listVersion: 7 },
+            { names: ["dan", "fay"], unknown: ["fay"], listVersion: 20 },
         ];
         let reads = 0;
         const p = new m.Presence(async () => lists[reads++], () => {});
@@ -89,10 +141,11 @@ def test_presence_follows_one_nodes_changes(page: Page) -> None:
         await change(10, [], [], ["cid"]);
         states.push([...p.people]);
         await change(20, ["zoe"]);
-        states.push([...p.people.keys()]);
+        states.push([...p.people]);
         return [states, reads];""",
     )
-    assert shown == [[["bob", "cid"], [["cid", "unknown"]], ["dan"]], 2]
+    last = [["dan", "online"], ["fay", "unknown"]]
+    assert shown == [[["bob", "cid"], [["cid", "unknown"]], last], 2]
 
 
 def test_unread_is_a_matter_of_watermarks(page: Page) -> None:

@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, WebSocketRoute, expect
 
-from tests.browser.pages import DESK, ChatPage, Windows, pin, unpin
+from tests.browser.pages import DESK, Windows, pin, unpin
+from tests.browser.traffic import ACK, MESSAGE, PING, SOCKETS, wait_for
 from tests.processes import ClusterProcesses
 
 pytestmark = [pytest.mark.browser, pytest.mark.cluster]
 
-SOCKETS = "**/websocket/**"
 REFUSED_NAMES = {
     "x" * 65: "65 characters; expected 1 to 64",
     "a\u0007b": "control character",
     DESK: "the desk's own",
     "   ": "enter a name",
 }
-MESSAGE, ACK, PING = 3, 5, 13
 PING_INTERVAL_MS = 10_000
 ANSWER_DEADLINE_MS = 5_000
-
-
-def wait_for(page: ChatPage, count: int, seen: Sequence[object]) -> None:
-    """Wait until a route has seen so many; the time limit of every test is the deadline."""
-    while len(seen) < count:
-        page.page.wait_for_timeout(20)
 
 
 def test_the_node_is_killed(windows: Windows, tmp_path: Path) -> None:
@@ -46,6 +40,11 @@ def test_the_node_is_killed(windows: Windows, tmp_path: Path) -> None:
         desk.sees("before")
 
         unpin(customer.page)
+        burst = [f"burst {number}" for number in range(8)]
+        for number, text in enumerate(burst):
+            if number == 4:
+                cluster.processes["n1"].send(signal.SIGKILL)  # in the midst of them
+            customer.say(text)
         cluster.kill("n1")
         expect(customer.status).not_to_have_text("Connected to n1")
         customer.say("meanwhile")
@@ -56,12 +55,12 @@ def test_the_node_is_killed(windows: Windows, tmp_path: Path) -> None:
         customer.say("yes")
         for page in (desk, customer):
             page.sees("yes")
-            assert sorted(page.texts()) == ["before", "meanwhile", "still there?", "yes"]
+            assert sorted(page.texts()) == [*("before", *burst, "meanwhile", "still there?", "yes")]
         expect(desk.total).to_have_text("1 online")
 
 
 def test_an_acknowledgement_is_lost(windows: Windows, urls: list[str]) -> None:
-    """A message never acknowledged is sent again, found in the history, and stays one message."""
+    """A message never acknowledged is sent again, found to be stored, and stays one message."""
     sent: list[str] = []
 
     def connect(page: WebSocketRoute) -> None:
@@ -74,10 +73,11 @@ def test_an_acknowledgement_is_lost(windows: Windows, urls: list[str]) -> None:
             server.send(message)
 
         def to_page(message: str | bytes) -> None:
-            if json.loads(message)["key"] not in {MESSAGE, ACK}:
-                page.send(message)
-            elif len(sent) == 1:
+            key = json.loads(message)["key"]
+            if key in {MESSAGE, ACK} and len(sent) == 1:
                 page.close(code=4001, reason="cut by the test")
+            elif key != ACK:
+                page.send(message)
 
         page.on_message(to_server)
         server.on_message(to_page)
@@ -111,7 +111,12 @@ def test_the_node_falls_silent(windows: Windows, urls: list[str]) -> None:
             else:
                 server.send(message)
 
+        def to_page(message: str | bytes) -> None:
+            if not (silent and pings):
+                page.send(message)
+
         page.on_message(to_server)
+        server.on_message(to_page)
 
     def prepare(page: Page) -> None:
         page.clock.install()

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, WebSocketRoute, expect
 
 from tests.browser.pages import Windows
-from tests.browser.test_reconnect import SOCKETS, wait_for
+from tests.browser.traffic import SOCKETS, wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.cluster]
 

@@ -63,6 +63,7 @@ class Recorder:
         self.warm_ups: list[tuple[int, int, type]] = []
         self.links: list[tuple[int, bool, bool]] = []
         self.forwarders: list[bool] = []
+        self.knocks = 0
         self.on_event: Callable[[], None] = lambda: None
         # Numbers by origin and class, in the order of their first arrival.
         self._numbers: dict[tuple[int, type], dict[int, None]] = {}
@@ -89,6 +90,10 @@ class Recorder:
     def on_link(self, node: int, *, up: bool, refused: bool = False) -> None:
         """Keep it."""
         self.links.append((node, up, refused))
+
+    def on_knock(self) -> None:
+        """Count it."""
+        self.knocks += 1
 
     def on_forwarders(self, *, up: bool) -> None:
         """Keep it."""

@@ -19,7 +19,7 @@ from zmqchat.store.database import Store
 async def main(url: str, name: str, writes: list[Any]) -> list[Any]:
     """Write everything, all at once."""
     store = Store.open(url, asyncio.get_running_loop())
-    await store.register(name, http="", url="", mesh="")
+    await store.register(name, http="h:1", url="http://h:1", mesh="")
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     sys.stdin.readline()

@@ -1,6 +1,6 @@
 """The databases that the store's contract suite runs against, and how its tests write.
 
-Another kind of database joins with a class like `SqlitePlace` and a line in `PLACES`.
+Another kind of database joins with a class like `SqlitePlace` and a line in `conftest`.
 """
 
 from __future__ import annotations
@@ -10,13 +10,17 @@ import contextlib
 import functools
 import re
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
 import peewee
+import pymysql
 
 from tests.clients import until
+from tests.databases import MariaServer
+from tests.processes import wait_until
 from zmqchat.core.logins import Login
 from zmqchat.store.database import Store
 from zmqchat.store.ports import Draft, Outcome, Side, Stored
@@ -41,6 +45,9 @@ class Place(Protocol):
 
     def fill(self, conversations: int, messages: int) -> None:
         """Store many messages quickly, as customers ``c1``, ``c2`` and so on."""
+
+    def cpu_s(self) -> float:
+        """Tell how many seconds of CPU this process and that of the database have used."""
 
     def scans(self, sql: str, values: Any, *, may_walk: bool) -> list[str]:
         """Tell where a statement would read or sort a whole table.
@@ -113,6 +120,10 @@ class SqlitePlace:
             )
             connection.execute("COMMIT")
 
+    def cpu_s(self) -> float:
+        """SQLite runs in this process."""
+        return time.process_time()
+
     def scans(self, sql: str, values: Any, *, may_walk: bool) -> list[str]:
         """Ask for the plan, and pick the steps that are expensive."""
         with self._connection() as connection:
@@ -132,7 +143,92 @@ _EXPENSIVE = re.compile(
 )
 _WALK = re.compile(r"^SCAN \w+ USING (COVERING )?INDEX ")
 
-PLACES: dict[str, Callable[[Path], Place]] = {"sqlite": SqlitePlace}
+
+class MariaPlace:
+    """A database of its own on a server that tests share."""
+
+    def __init__(self, server: MariaServer) -> None:
+        self.server = server
+        self.url = server.fresh()
+        self.name = self.url.rpartition("/")[2]
+
+    def run(self, sql: str) -> list[tuple[Any, ...]]:
+        """Run a statement on a connection of its own."""
+        return self.server.run(sql, self.name)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Let the tables be read only, by whoever it is."""
+        tables = [name for (name,) in self.run("SHOW TABLES")]
+        with self.server.connection(self.name) as connection, connection.cursor() as cursor:
+            cursor.execute(f"LOCK TABLES {', '.join(f'{name} READ' for name in tables)}")
+            yield
+
+    def refuse_text(self, text: str) -> None:
+        """Add a trigger to the table."""
+        self.run(
+            f"CREATE TRIGGER no_{text} BEFORE INSERT ON message FOR EACH ROW"
+            f" IF new.msg = '{text}' THEN SIGNAL SQLSTATE '45000'; END IF"
+        )
+
+    def cut_off(self) -> None:
+        """Let the server end all connections to this database, and wait until they are gone."""
+        theirs = f"SELECT id FROM information_schema.processlist WHERE db = '{self.name}'"
+        for (number,) in self.server.run(theirs):
+            self.server.run(f"KILL {number}")
+        wait_until(
+            lambda: not self.server.run(theirs),
+            "connections to end",
+            state=lambda: self.server.run(theirs),
+        )
+
+    def lost_answer(self) -> Exception:
+        """Make the driver's error of a connection that ended."""
+        error = pymysql.OperationalError(2013, "Lost connection to MySQL server during query")
+        return peewee.OperationalError(error, *error.args)
+
+    def fill(self, conversations: int, messages: int) -> None:
+        """Let the server count by itself."""
+        each = messages // conversations
+        with self.server.connection(self.name) as connection, connection.cursor() as cursor:
+            cursor.execute("SET unique_checks = 0, foreign_key_checks = 0")
+            cursor.execute(
+                "INSERT INTO conversation"
+                " (id, customer, last_seq, customer_read_seq, desk_read_seq, updated_at)"
+                f" SELECT seq, CONCAT('c', seq), {each}, 0, 0, seq FROM seq_1_to_{conversations}"
+            )
+            last = each * conversations - 1
+            number = f"(seq DIV {each} + 1)"
+            cursor.execute(
+                "INSERT INTO message (id, conversation_id, seq, author, client_id, kind,"
+                " audience, sender, receiver, agent, msg, create_time)"
+                f" SELECT seq, {number}, seq MOD {each} + 1, CONCAT('c', {number}),"
+                f" CONCAT('old-', seq), 'text', 0, CONCAT('c', {number}), 'super_admin', NULL,"
+                f" 'an old message', seq FROM seq_0_to_{last}"
+            )
+            cursor.execute("ANALYZE TABLE conversation, message")
+
+    def cpu_s(self) -> float:
+        """Add what the server has used."""
+        return time.process_time() + self.server.cpu_s()
+
+    def scans(self, sql: str, values: Any, *, may_walk: bool) -> list[str]:
+        """Ask for the plan, and pick the steps that are expensive."""
+        if "FROM" not in sql:
+            return []
+        with self.server.connection(self.name) as connection:
+            cursor = connection.cursor(pymysql.cursors.DictCursor)
+            cursor.execute(f"EXPLAIN {sql}", values)
+            return [str(step) for step in cursor.fetchall() if _is_expensive(step, may_walk)]
+
+
+def _is_expensive(step: dict[str, Any], may_walk: bool) -> bool:
+    """Whether a step of a plan reads or sorts a table that was there before the statement."""
+    table = step["table"] or ""
+    if table in ("", "marks") or table.startswith("<"):
+        return False
+    sorts = re.search("filesort|temporary", step["Extra"] or "") is not None
+    return sorts or step["type"] == "ALL" or (step["type"] == "index" and not may_walk)
 
 
 def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
@@ -199,7 +295,7 @@ async def opened(place: Place, name: str = "n1", **options: Any) -> AsyncIterato
     """Open a store under a node's name, and close it at the end of the block."""
     store = Store.open(place.url, asyncio.get_running_loop(), **options)
     try:
-        await store.register(name, http="", url="", mesh="")
+        await store.register(name, http="h:1", url="http://h:1", mesh="")
         yield store
     finally:
         await store.close()

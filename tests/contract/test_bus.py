@@ -20,6 +20,7 @@ from zmqchat.wire.mesh import (
     MAX_FRAME_BYTES,
     Codec,
     Delta,
+    Probe,
     SyncRequest,
     Takeover,
 )
@@ -278,6 +279,25 @@ def test_a_burst_of_chat_does_not_delay_a_beat(mesh: Mesh) -> None:
         a.bus.publish_control(beat(1))
         await b.gets_beat(a, 1)
         assert len(b.sink.chat_numbers(1)) < 1500
+
+    asyncio.run(main())
+
+
+def test_a_probe_may_go_the_way_of_chat(mesh: Mesh) -> None:
+    """It reaches the one it is for, behind the chats that were published before it."""
+
+    async def main() -> None:
+        sender, one, ten = await _met(mesh, 2, 1, 10)
+        one.sink.on_event = lambda: time.sleep(0.0002)
+        for number in range(1000):
+            sender.bus.publish_chat(chat(number))
+        probe = Probe(7, with_chat=True)
+        sender.bus.publish_control(probe, to_node=1)
+        await until("the probe", lambda: (2, probe) in one.sink.controls, lambda: one.sink.controls)
+        assert len(one.sink.chat_numbers(2)) == 1000
+        sender.bus.publish_chat(chat(1000))
+        await ten.gets_chat(sender, 1001)
+        assert ten.sink.controls == []
 
     asyncio.run(main())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 
 from tests.contract.stores import (
@@ -16,7 +17,8 @@ from tests.contract.stores import (
     send,
     store_it,
 )
-from zmqchat.errors import Refused, StoreUnavailable
+from zmqchat.errors import Refused, StartError, StoreUnavailable
+from zmqchat.store import registry
 from zmqchat.store.database import Store
 from zmqchat.store.ports import NodeRecord, Page, Side
 
@@ -122,7 +124,7 @@ async def test_what_changed_comes_oldest_first_from_a_moment_of_the_stores_clock
         found = await store.changed(before, 10)
         assert [state.conversation for state in found] == ["u2", "u1"]
         assert found[1][:4] == ("u1", 3, 2, 0)
-        assert between < found[0].updated_at_ms <= found[1].updated_at_ms < after
+        assert between <= found[0].updated_at_ms <= found[1].updated_at_ms < after
         assert await store.changed(before, 1) == found[:1]
         assert await store.changed(found[1].updated_at_ms, 10) == [
             state for state in found if state.updated_at_ms == found[1].updated_at_ms
@@ -284,7 +286,7 @@ async def test_a_node_keeps_its_number_and_begins_a_higher_incarnation(place: Pl
     async with opened(place, clock=lambda: now) as store:
         two = await store.register("n2", http="h:2", url="http://h:2", mesh="tcp://h:7")
         assert (two.number, two.incarnation) == (2, now)
-        await store.announce(two.number, mesh="tcp://h:9")
+        await store.announce(two.number, http=two.http, mesh="tcp://h:9")
     async with opened(place, clock=lambda: now - 5000) as store:
         again = await store.register("n1", http="h:1", url="http://h:1", mesh="")
         assert (again.number, again.incarnation) == (1, now + 2), "the third life of n1"
@@ -292,6 +294,44 @@ async def test_a_node_keeps_its_number_and_begins_a_higher_incarnation(place: Pl
             again,
             NodeRecord(2, "n2", now, "h:2", "http://h:2", "tcp://h:9"),
         ]
+
+
+@in_loop
+async def test_a_life_that_is_over_is_marked_and_a_newer_one_is_not(place: Place) -> None:
+    """Who has left listens nowhere; a late word about an earlier life changes nothing."""
+    async with opened(place) as store:
+        first = await store.register("n2", http="h:2", url="http://h:2", mesh="")
+        second = await store.register("n2", http="h:2", url="http://h:2", mesh="")
+        await store.leave(first.number, first.incarnation)
+        assert second in await store.nodes()
+        await store.leave(second.number, second.incarnation)
+        left = msgspec.structs.replace(second, http="")
+        assert left in await store.nodes()
+        third = await store.register("n2", http="h:3", url="http://h:3", mesh="")
+        assert third.number == second.number
+        assert third in await store.nodes()
+
+
+@in_loop
+async def test_when_no_number_is_left_that_of_a_node_that_is_gone_is_given(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that started longest ago; its incarnations go on, so that both are told apart."""
+    monkeypatch.setattr(registry, "MAX_NODE", 4)
+    now = [2_000_000_000_000]
+    async with opened(place, clock=lambda: now[0]) as store:
+        lives = []
+        for name in ("n2", "n3", "n4"):
+            now[0] += 1
+            lives.append(await store.register(name, http="h:1", url="http://h:1", mesh=""))
+        with pytest.raises(StartError, match="4 nodes are registered"):
+            await store.register("n5", http="h:2", url="http://h:2", mesh="")
+        for life in lives[1:]:
+            await store.leave(life.number, life.incarnation)
+        now[0] -= 5000
+        new = await store.register("n5", http="h:2", url="http://h:2", mesh="")
+        assert (new.number, new.incarnation) == (lives[1].number, lives[1].incarnation + 1)
+        assert [record.name for record in await store.nodes()] == ["n1", "n2", "n5", "n4"]
 
 
 @in_loop

@@ -40,6 +40,16 @@ async def test_a_message_comes_back_as_it_was_stored(place: Place) -> None:
 
 
 @in_loop
+async def test_the_longest_message_is_stored_whole(place: Place) -> None:
+    """64 KiB of UTF-8, in characters of one byte and of four."""
+    async with opened(place) as store:
+        texts = ["x" * 65_536, "👋" * 16_384]
+        for text in texts:
+            await store_it(store, draft("u1", text))
+        assert [message.msg for message in (await store.history("u1")).messages] == texts
+
+
+@in_loop
 async def test_each_conversation_counts_for_itself(place: Place) -> None:
     """Seqs are 1, 2, 3 in each conversation, in the order the messages were queued."""
     async with opened(place) as store:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from zmqchat.core.gossip import (
     GOODBYES,
+    LEAST_QUIET_S,
     PUBLISH_AFTER_S,
     TELL_AFTER_S,
     Effect,
@@ -158,6 +159,22 @@ def test_a_probe_is_answered_to_whoever_sent_it() -> None:
     assert published(gossip().on_frame(PEER, Probe(9), 0.0)) == [(ProbeAck(9), 7)]
 
 
+def test_a_newcomers_probe_is_answered_the_way_it_came_and_with_a_beat() -> None:
+    """Who probes the way of chat joins, and learns at once how things stand here."""
+    (ack, to), (news, also_to) = published(gossip().on_frame(PEER, Probe(9, with_chat=True), 0.0))
+    assert (ack, to, also_to) == (ProbeAck(9, with_chat=True), 7, 7)
+    assert isinstance(news, Beat)
+
+
+def test_a_node_says_that_it_joins_until_it_is_opened() -> None:
+    """Then two more beats follow soon, since one may be lost."""
+    one = Gossip(1, 100, random.Random(1), 0.0, state=State.JOINING)
+    said = [one.on_tick(0.0), one.opened(0.05), one.on_tick(0.16), one.on_tick(0.27)]
+    frames = [frame for effects in said for frame, _ in published(effects)]
+    states = [frame.state for frame in frames if isinstance(frame, Beat)]
+    assert states == [State.JOINING, State.UP, State.UP, State.UP]
+
+
 def test_who_is_suspected_beats_at_once() -> None:
     """But however many suspect it, not more than ten times a second."""
     one = gossip()
@@ -254,7 +271,7 @@ def test_without_links_all_others_are_unknown_and_nobody_goes_offline() -> None:
     }
     one.on_forwarders(60.0, up=True)
     one.on_frame(PEER, beat(120, version=1), 60.2)
-    effects = run(one, 60.0 + LINGER_S + LINGER_S + 1, peer_beats=True)
+    effects = run(one, 60.0 + LEAST_QUIET_S + LINGER_S + 0.3, peer_beats=True)
     assert one.roster.users == {"there": Shown.ONLINE, "here": Shown.ONLINE}
     assert [user for change in changes(effects) for user in change.closed] == ["moving"]
 

@@ -32,3 +32,19 @@ def test_an_event_past_the_count_limit_is_not_taken() -> None:
     assert not outbox.push(b"3")
     outbox.take()
     assert outbox.push(b"3")
+
+
+def test_there_is_room_for_a_page_while_less_than_a_quarter_waits() -> None:
+    """By bytes and by number; who waits for room is told once, when everything was taken."""
+    told: list[bool] = []
+    for outbox in (Outbox(max_bytes=8), Outbox(max_events=8)):
+        assert outbox.push(b"1")
+        assert outbox.has_room()
+        assert outbox.push(b"2")
+        assert not outbox.has_room()
+        outbox.on_taken = lambda: told.append(True)
+        outbox.take()
+        assert outbox.has_room()
+        outbox.push(b"3")
+        outbox.take()
+    assert told == [True, True]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from zmqchat.core.rights import Identity, check_may_read, conversation_of
+from zmqchat.core.rights import Identity, check_is_agent, check_may_read, conversation_of
 from zmqchat.errors import ErrorCode, Refused
 from zmqchat.wire.client import Send
 
@@ -55,3 +55,10 @@ def test_only_those_who_take_part_mark_as_read() -> None:
     check_may_read("u2", AGENT)
     with pytest.raises(Refused):
         check_may_read("u2", CUSTOMER)
+
+
+def test_only_agents_ask_for_all_conversations() -> None:
+    """A customer learns nothing of the others."""
+    check_is_agent(AGENT)
+    with pytest.raises(Refused, match="the own conversation"):
+        check_is_agent(CUSTOMER)

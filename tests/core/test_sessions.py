@@ -100,3 +100,18 @@ def test_a_client_that_reads_never_overflows() -> None:
         for _ in range(3):
             client.session.push(b"x" * 500_000)
     assert (fast.overflows, slow.overflows) == (0, 1)
+
+
+def test_who_catches_up_is_only_told_that_there_is_more() -> None:
+    """A live message is noted instead of pushed; other conversations, and other events, go on."""
+    sessions = Sessions()
+    desk, customer = Client(1, "super_admin", agent=True), Client(2, "u1")
+    for client in (desk, customer):
+        sessions.add(client.session)
+    desk.session.behind["u1"] = False
+    assert sessions.deliver("u1", b"message") == 2
+    sessions.deliver("u2", b" other")
+    sessions.tell("u1", b" read")
+    assert desk.session.behind == {"u1": True}
+    assert desk.session.outbox.take() == b" other read"
+    assert customer.session.outbox.take() == b"message read"

@@ -57,6 +57,21 @@ def test_a_node_that_restarts_on_its_port_is_heard_and_hears() -> None:
     asyncio.run(main())
 
 
+def test_who_connects_is_noticed_before_it_is_known() -> None:
+    """A node that follows another need not be followed for that."""
+
+    async def main() -> None:
+        with direct() as mesh:
+            known, newcomer = (mesh.join(number).start() for number in (1, 2))
+            assert known.sink.knocks == 0
+            newcomer.bus.follow([known.peer])
+            await until("a knock", lambda: known.sink.knocks > 0, lambda: vars(known.sink))
+            assert newcomer.sink.knocks == 0
+            mesh.close()
+
+    asyncio.run(main())
+
+
 def test_a_hostile_node_costs_its_link_and_its_successor_is_heard() -> None:
     """10 MB on the chat link of a node: cut, counted, mended; others are heard all the while."""
 

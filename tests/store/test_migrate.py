@@ -14,7 +14,6 @@ from zmqchat.errors import StartError
 from zmqchat.store import migrate, sqlite
 from zmqchat.store.dialect import Dialect, dialect_of
 from zmqchat.store.migrate import SchemaState
-from zmqchat.store.models import Conversation, Login, Message, Node, Setting
 
 GOOD = "def up(migrator, db):\n    db.execute_sql('CREATE TABLE later (id INTEGER)')\n"
 BROKEN = GOOD + "    raise LookupError('a mistake')\n"
@@ -85,25 +84,6 @@ def test_scripts_run_once(dialect: Dialect) -> None:
     assert migrate.migrate(dialect) == ["0001_chat", "0002_logins"]
     assert migrate.migrate(dialect) == []
     assert state(dialect) is SchemaState.CURRENT
-
-
-def test_the_models_are_what_the_scripts_make(dialect: Dialect) -> None:
-    """Columns, keys and indexes of the models and of the migrated tables are the same."""
-    migrate.migrate(dialect)
-    database = dialect.database(for_writing=False)
-    with database.connection_context():
-        for model in (Conversation, Message, Node, Login, Setting):
-            table = model._meta.table_name
-            columns = {(c.name, c.null, c.primary_key) for c in database.get_columns(table)}
-            assert columns == {
-                (f.column_name, f.null, f.primary_key) for f in model._meta.sorted_fields
-            }
-            indexes = {(tuple(i.columns), bool(i.unique)) for i in database.get_indexes(table)}
-            expected = set()
-            for index in model._meta.fields_to_index():
-                names = tuple(field.column_name for field in index._expressions)
-                expected.add((names, bool(index._unique)))
-            assert indexes == expected
 
 
 def test_a_script_that_fails_leaves_nothing_behind(dialect: Dialect, scripts: Path) -> None:

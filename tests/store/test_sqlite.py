@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import peewee
@@ -44,7 +45,10 @@ print(turns)
         ("sqlite:///{folder}/text.db", "text.db: file is not a database"),
         ("sqlite:///:memory:", "expected the path of a file"),
         ("sqlite:///{folder}/chat.db?mode=ro", "sqlite takes no options, got {'mode': 'ro'}"),
-        ("postgres://localhost/chat", "database postgres: expected one of sqlite:"),
+        (
+            "postgres://localhost/chat",
+            "database postgres: expected one of mariadb:, mysql:, sqlite:",
+        ),
     ],
 )
 def test_a_database_that_cannot_be_used_is_one_clear_line(
@@ -174,3 +178,22 @@ def test_three_greedy_processes_get_fair_turns(tmp_path: Path) -> None:
     turns = sorted(map(int, answers))
     # Behind SQLite's own handler one of them gets a turn in a hundred.
     assert turns[0] > sum(turns) / 20, turns
+
+
+def test_who_connects_waits_while_another_has_the_file_for_itself(tmp_path: Path) -> None:
+    """As long as somebody recovers the write-ahead log, others find the file locked."""
+    path = tmp_path / "chat.db"
+    dialect = SqliteDialect(str(path))
+    dialect.prepare()
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("PRAGMA locking_mode = EXCLUSIVE")
+    other.execute("CREATE TABLE held (id INTEGER)")
+    released = threading.Timer(0.2, other.close)
+    released.start()
+    try:
+        database = dialect.database(for_writing=True)
+        with database.connection_context(), database.atomic():
+            assert database.execute_sql("SELECT count(*) FROM held").fetchone() == (0,)
+        assert migrate(dialect) != []
+    finally:
+        released.join()

@@ -24,4 +24,5 @@ async def one_node(folder: Path) -> AsyncIterator[RunningNode]:
     """Run a node while the block runs."""
     config = config_of(folder)
     async with running(config, config.nodes[0]) as node:
+        await node.join()
         yield node

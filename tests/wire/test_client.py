@@ -13,9 +13,13 @@ from hypothesis import strategies as st
 from zmqchat.errors import ErrorCode, Refused
 from zmqchat.wire.client import (
     MAX_MESSAGE_BYTES,
+    ClientEvent,
+    Head,
     MarkRead,
     Message,
     Ping,
+    Resume,
+    ResumeHeads,
     Send,
     decode_event,
     encode_ack,
@@ -23,6 +27,8 @@ from zmqchat.wire.client import (
     encode_message,
     encode_re_open,
     encode_read,
+    encode_resumed,
+    encode_resumed_heads,
     iso_time,
 )
 
@@ -57,6 +63,13 @@ def test_read_and_ping() -> None:
     assert decode_event('{"key":13}') == Ping()
 
 
+def test_resume_of_one_conversation_or_of_all() -> None:
+    """A customer names the last seq it has, an agent may name the last time it was told."""
+    resume = '{"key":9,"data":{"conversation":"u1","after":4}}'
+    assert decode_event(resume) == Resume("u1", 4)
+    assert decode_event('{"key":9,"data":{"since":1700000000000}}') == ResumeHeads(1700000000000)
+
+
 @pytest.mark.parametrize(
     ("text", "code", "words"),
     [
@@ -74,7 +87,14 @@ def test_read_and_ping() -> None:
         ('{"key":"3"}', ErrorCode.BAD_EVENT, "got `str` - at `key`"),
         ('{"key":8,"data":{"conversation":"u1","seq":-1}}', ErrorCode.BAD_EVENT, "at `seq`"),
         ('{"key":8,"data":{"conversation":"","seq":1}}', ErrorCode.BAD_NAME, "0 characters"),
-        ('{"key":99}', ErrorCode.UNKNOWN_KEY, "unknown key 99; expected 3, 8 or 13"),
+        ('{"key":99}', ErrorCode.UNKNOWN_KEY, "unknown key 99; expected 3, 8, 9 or 13"),
+        ('{"key":9}', ErrorCode.BAD_EVENT, "missing required field `data`"),
+        ('{"key":9,"data":{}}', ErrorCode.BAD_EVENT, "`conversation` and `after`, or `since`"),
+        ('{"key":9,"data":{"after":1}}', ErrorCode.BAD_EVENT, "`conversation` and `after`"),
+        ('{"key":9,"data":{"conversation":"u1","after":-1}}', ErrorCode.BAD_EVENT, "at `after`"),
+        ('{"key":9,"data":{"since":9223372036854775808}}', ErrorCode.BAD_EVENT, "at `since`"),
+        ('{"key":9,"data":{"since":1,"after":1}}', ErrorCode.BAD_EVENT, "or `since`"),
+        ('{"key":9,"data":{"conversation":"","after":1}}', ErrorCode.BAD_NAME, "0 characters"),
         ('{"key":0}', ErrorCode.UNKNOWN_KEY, "unknown key 0"),
         ('{"msg":" \\n\\t","sender":"u","receiver":"d"}', ErrorCode.EMPTY_MESSAGE, "empty"),
         (
@@ -121,7 +141,7 @@ def test_any_bytes_are_decoded_or_refused(payload: bytes) -> None:
 
 
 json_values = st.sampled_from(
-    [None, True, -1, 3, 8, 13, 1.5, 2**70, "", "u1", "\x00", [], ["a"], {}, {"msg": "a"}]
+    [None, True, -1, 3, 8, 9, 13, 1.5, 2**70, "", "u1", "\x00", [], ["a"], {}, {"msg": "a"}]
 )
 
 
@@ -136,7 +156,7 @@ json_values = st.sampled_from(
 def test_any_object_is_decoded_or_refused(event: dict[str, Any]) -> None:
     """The same for well-formed JSON with any values in the fields."""
     with contextlib.suppress(Refused):
-        assert isinstance(decode_event(json.dumps(event)), Send | MarkRead | Ping)
+        assert isinstance(decode_event(json.dumps(event)), ClientEvent)
 
 
 @given(st.text(min_size=1, max_size=300).filter(lambda text: not text.isspace()))
@@ -183,6 +203,31 @@ def test_the_shapes_of_what_goes_out() -> None:
     assert json.loads(encode_read("u1", 4, "desk")) == {
         "key": 8,
         "data": {"conversation": "u1", "seq": 4, "reader": "desk"},
+    }
+
+
+def test_the_answers_to_resume() -> None:
+    """Up to where a client has everything, or what has changed since it asked last."""
+    assert json.loads(encode_resumed("u1", 7, complete=True)) == {
+        "key": 9,
+        "data": {"conversation": "u1", "upTo": 7, "complete": True},
+    }
+    head = Head("u1", seq=7, customer_read=5, desk_read=6, updated_at=iso_time(0))
+    assert json.loads(encode_resumed_heads([head], 12, complete=True)) == {
+        "key": 9,
+        "data": {
+            "heads": [
+                {
+                    "conversation": "u1",
+                    "seq": 7,
+                    "customerRead": 5,
+                    "deskRead": 6,
+                    "updatedAt": "1970-01-01T00:00:00.000Z",
+                }
+            ],
+            "time": 12,
+            "complete": True,
+        },
     }
 
 

@@ -40,6 +40,7 @@ from zmqchat.wire.mesh import (
     SyncRequest,
     Takeover,
     cluster_tag,
+    goes_with_chat,
     node_topic,
 )
 
@@ -73,8 +74,8 @@ controls: st.SearchStrategy[Control] = st.one_of(
     st.builds(Delta, u64, u64, st.lists(entries, max_size=20), st.lists(u64, max_size=20)),
     st.builds(Snapshot, u64, u64, st.integers(1, MAX_CHUNKS), st.lists(entries, max_size=20)),
     st.builds(SyncRequest, u64, u64),
-    st.builds(Probe, u64),
-    st.builds(ProbeAck, u64),
+    st.builds(Probe, u64, st.booleans()),
+    st.builds(ProbeAck, u64, st.booleans()),
     st.builds(Suspicion, nodes, u64, u64),
     st.builds(Takeover, names, u64, names),
 )
@@ -144,7 +145,7 @@ def test_controls_come_back_with_their_origin_and_number(
     writer, reader = Codec("c", node, incarnation), Codec("c", node % 1023 + 1, 1)
     for number, event in enumerate(events, start=1):
         frame = writer.encode_control(event, to_node=reader.node)
-        assert frame.startswith(node_topic(reader.node))
+        assert frame.startswith(node_topic(reader.node, with_chat=goes_with_chat(event)))
         assert reader.decode(frame) == (Header(node, incarnation, number), event)
     assert (writer.chat_oseq, writer.control_oseq) == (0, len(events))
 

@@ -2,13 +2,15 @@
 
 `values` says which keys there are and what they mean, `forms` what one value may look like,
 `rules` what must hold between values, `reading` turns the file into values with every mistake
-named by its path, `mesh_keys` finds the secrets of the mesh, and `printing` turns values into YAML
+named by its path, `joining` adds a node that is not listed, `mesh_keys` finds the secrets of the
+mesh, and `printing` turns values into YAML
 again.
 """
 
 from __future__ import annotations
 
 from zmqchat.config.forms import Address, parse_address, parse_endpoint
+from zmqchat.config.joining import join
 from zmqchat.config.mesh_keys import (
     KEYS_VARIABLE,
     append_key,
@@ -53,6 +55,7 @@ __all__ = [
     "default_yaml",
     "fingerprint",
     "forwarder_of",
+    "join",
     "load",
     "mesh_keys",
     "new_key",

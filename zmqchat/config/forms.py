@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
+from zmqchat.config import server_url
 from zmqchat.names import MAX_NAME_CHARS, name_problem
 
 _HOST = r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?"
@@ -121,4 +122,7 @@ MESH_KEY = Form(
     lambda text: _MESH_KEY.fullmatch(text) is not None,
     secret=True,
 )
-DATABASE = Form("sqlite:///path", lambda text: sqlite_path(text) is not None)
+DATABASE = Form(
+    f"sqlite:///path or {server_url.FORM}",
+    lambda text: sqlite_path(text) is not None or server_url.is_one(text),
+)

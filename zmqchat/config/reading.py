@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import yaml
 
+from zmqchat.config import server_url
 from zmqchat.config.forms import DATABASE, sqlite_path
 from zmqchat.config.mesh_keys import mesh_keys
 from zmqchat.config.rules import broken_rules
@@ -37,7 +38,7 @@ def load(path: str | Path, environ: Mapping[str, str] = os.environ) -> Config:
     """
     path = Path(path)
     raw = _read_yaml(path)
-    _refuse(_mistakes(raw, Key(Config, None, None), ""))
+    _refuse(mistakes(raw, Key(Config, None, None), ""))
     config = msgspec.convert(raw, Config)
     held = mesh_keys(config.mesh, path.parent, environ)
     mesh = msgspec.structs.replace(config.mesh, keys=held)
@@ -64,12 +65,18 @@ def secret_of(environ: Mapping[str, str] = os.environ) -> bytes | None:
     return secret
 
 
-def _refuse(mistakes: Iterator[str]) -> None:
-    if lines := list(mistakes):
+def _refuse(found: Iterator[str]) -> None:
+    if lines := list(found):
         raise ConfigError("\n".join(lines))
 
 
 def _absolute(key: str, url: str, file: Path) -> str:
+    if server_url.is_one(url):
+        try:
+            server_url.parse(url)
+        except ValueError as error:
+            raise ConfigError(f"{key}: {error}") from None
+        return url
     if (database := sqlite_path(url)) is None:
         raise ConfigError(f"{key}: expected {DATABASE.expected}, got {_shown(url)}")
     # The path begins after the third slash, so an absolute one makes it four.
@@ -120,13 +127,13 @@ def _read_yaml(path: Path) -> object:
 # -- its values ---------------------------------------------------------------------------------
 
 
-def _mistakes(value: object, key: Key, path: str) -> Iterator[str]:
+def mistakes(value: object, key: Key, path: str) -> Iterator[str]:
     """Tell what is wrong with the value of a key and with all below it."""
     if key.is_section and isinstance(value, dict):
         yield from _section_mistakes(value, keys(key.kind), f"{path}." if path else "")
     elif key.item is not None and isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _mistakes(item, key.item, f"{path}[{index}]")
+            yield from mistakes(item, key.item, f"{path}[{index}]")
     elif not _fits(value, key):
         unquoted = not isinstance(value, str) and _fits(str(value), key)
         advice = "; put it in quotes" if unquoted else ""
@@ -139,7 +146,7 @@ def _section_mistakes(values: dict[Any, Any], known: dict[str, Key], below: str)
     meant = set()
     for name, value in values.items():
         if name in known:
-            yield from _mistakes(value, known[name], f"{below}{name}")
+            yield from mistakes(value, known[name], f"{below}{name}")
             continue
         close = difflib.get_close_matches(str(name), known, n=1)
         meant.update(close)

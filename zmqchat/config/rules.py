@@ -144,13 +144,18 @@ def _parts(config: Config) -> Iterator[tuple[str, Node | Forwarder]]:
 
 def _mesh_endpoints(config: Config) -> Iterator[tuple[str, Address]]:
     for path, part in _parts(config):
-        for key in ("mesh",) if isinstance(part, Node) else ("xsub", "xpub"):
-            if (address := parse_endpoint(getattr(part, key))) is not None:
-                yield f"{path}.{key}", address
+        yield from _endpoints_of(path, part)
+
+
+def _endpoints_of(path: str, part: Node | Forwarder) -> Iterator[tuple[str, Address]]:
+    for key in ("mesh",) if isinstance(part, Node) else ("xsub", "xpub"):
+        if (address := parse_endpoint(getattr(part, key))) is not None:
+            yield f"{path}.{key}", address
 
 
 def _addresses(config: Config) -> Iterator[tuple[str, Address]]:
-    yield from _mesh_endpoints(config)
-    for index, node in enumerate(config.nodes):
-        if (address := parse_address(node.http)) is not None:
-            yield f"nodes[{index}].http", address
+    """Yield every address with its path, those of a node one after the other."""
+    for path, part in _parts(config):
+        yield from _endpoints_of(path, part)
+        if isinstance(part, Node) and (address := parse_address(part.http)) is not None:
+            yield f"{path}.http", address

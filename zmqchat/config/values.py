@@ -183,8 +183,10 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         str,
         DATABASE,
         Meaning(
-            "Where messages are kept. A relative path is taken from the folder of this file."
-            " The variable ZMQCHAT_DATABASE overrides it."
+            "Where messages are kept: in a file, if all nodes run on one machine, or on a MySQL or"
+            " MariaDB server, whose password comes from the variable ZMQCHAT_DB_PASSWORD. A"
+            " relative path is taken from the folder of this file. The variable ZMQCHAT_DATABASE"
+            " overrides it."
         ),
     ] = "sqlite:///zmqchat.db"
     support: Annotated[Support, Meaning("The desk that customers talk to.")] = Support()

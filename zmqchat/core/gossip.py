@@ -49,6 +49,7 @@ LEAST_QUIET_S = 1.0  # after a pause, without verdicts
 GOODBYES = 3  # a beat may be lost, so the last one is said more than once
 
 _SURE = {Life.ALIVE: Sure.YES, Life.SUSPECT: Sure.NO, Life.DOWN: None}
+_LEAVING = frozenset({State.DRAINING, State.LEAVING})
 _STANDING = {
     Turn.BACK: Life.ALIVE,
     Turn.SUSPECT: Life.SUSPECT,
@@ -102,6 +103,7 @@ class Gossip:
 
     The first beats follow each other fast, so that a newcomer is known soon; not if it is
     ``settled`` in a cluster of so many nodes, as in a simulation that begins in the middle.
+    While it is JOINING, no others send sessions to it; `opened` ends that.
     ``relays`` and ``guards_pauses`` are there to show in simulations what they are good for.
     """
 
@@ -113,6 +115,7 @@ class Gossip:
         now: float,
         *,
         chat_oseq: Callable[[], int] = lambda: 0,
+        state: State = State.UP,
         settled: int = 0,
         relays: int = RELAYS,
         guards_pauses: bool = True,
@@ -124,7 +127,7 @@ class Gossip:
         self.members = Members(relays=relays)
         self.roster = Roster()
         self.repair = Repair(rng.uniform)
-        self.state = State.UP
+        self.state = state
         self.interval_s = interval_of(1)
         self.next_wakeup = now
         self._answers = Answers(self.journal.answer)
@@ -172,6 +175,14 @@ class Gossip:
         return self._finish(now)
 
     # Frames of peers.
+
+    def in_step(self, node: int) -> bool:
+        """Whether all is known that a node has told of its sessions so far."""
+        member = self.members.get(node)
+        if member is None:
+            return True
+        beat = member.beat
+        return self.presence.knows(node, member.incarnation, beat.version, beat.hash)
 
     def on_frame(self, header: Header, control: Control, now: float) -> Sequence[Effect]:
         """Take a frame of a peer."""
@@ -230,8 +241,10 @@ class Gossip:
         if request.incarnation == self.incarnation:
             self._answers.ask(header.node, request, now)
 
-    def _on_probe(self, header: Header, probe: Probe, _now: float) -> None:
-        self._effects.append(Publish(ProbeAck(probe.number), header.node))
+    def _on_probe(self, header: Header, probe: Probe, now: float) -> None:
+        self._effects.append(Publish(ProbeAck(probe.number, probe.with_chat), header.node))
+        if probe.with_chat:  # by a newcomer, which need not wait for our next beat
+            self._beat_to(header.node, now)
 
     def _on_probe_ack(self, _header: Header, _ack: ProbeAck, _now: float) -> None:
         """Need nothing more: whatever a node sends is a sign of life."""
@@ -257,16 +270,23 @@ class Gossip:
             if up:
                 self.members.thaw(now)
                 self._beat_at = min(self._beat_at, now + self._rng.uniform(0, EXTRA_BEAT_S))
-                self._hold_until(now + LINGER_S)
+                self._hold_until(now + max(LEAST_QUIET_S, self.interval_s))
             else:
                 self.members.freeze(now)
         return self._finish(now)
 
-    # Leaving.
+    # Joining and leaving.
+
+    def opened(self, now: float) -> Sequence[Effect]:
+        """Tell everybody that this node takes sessions."""
+        return self._turn(State.UP, now)
 
     def drain(self, now: float) -> Sequence[Effect]:
         """Tell everybody that this node leaves soon."""
-        self.state = State.DRAINING
+        return self._turn(State.DRAINING, now)
+
+    def _turn(self, state: State, now: float) -> Sequence[Effect]:
+        self.state = state
         self._extra_beats = EXTRA_BEATS
         self._beat_at = now
         return self.on_tick(now)
@@ -338,6 +358,10 @@ class Gossip:
             pause_s = self._first_beats_s
             self._first_beats_s *= FIRST_BEATS_FACTOR
         self._beat_at = now + pause_s
+
+    def _beat_to(self, node: int, now: float) -> None:
+        self._beats += 1
+        self._effects.append(Publish(self._make_beat(now), node))
 
     def _make_beat(self, now: float) -> Beat:
         return Beat(
@@ -421,10 +445,9 @@ class Gossip:
             self.roster.move(users, now, sure, None, linger_s)
         if turn in (Turn.DOWN, Turn.LEFT, Turn.CAME):
             self.repair.close(node, now)
-        if turn is Turn.CAME and now > self._started_at + YOUNG_S and self.state is State.UP:
+        if turn is Turn.CAME and now > self._started_at + YOUNG_S and self.state not in _LEAVING:
             # So that a newcomer need not wait for our next beat.
-            self._beats += 1
-            self._effects.append(Publish(self._make_beat(now), node))
+            self._beat_to(node, now)
         self._effects.append(News(turn, node))
 
     def _move(self, node: int, diff: Diff, now: float) -> None:
@@ -442,4 +465,4 @@ def _customers(entries: Iterable[SessionEntry]) -> list[str]:
 
 
 def _linger_s(state: State) -> float:
-    return LINGER_S if state is State.UP else LONG_LINGER_S
+    return LONG_LINGER_S if state in _LEAVING else LINGER_S

@@ -38,7 +38,7 @@ DOUBT_SHARE = 0.3
 DOUBT_MOST_S = 10.0
 RELAYS = 8
 URGENT_RELAYS = 8  # on top, of nodes that others suspect
-FIRST_BEAT = Beat(1000, 0, 0, 0, State.UP, 0)  # of a node that has not beaten yet
+FIRST_BEAT = Beat(1000, 0, 0, 0, State.JOINING, 0)  # of a node that has not beaten yet
 ENDLESS = 2**64 - 1  # as large as any beat's number
 
 

@@ -6,7 +6,8 @@ Knows users, their role and the desk's account. The rules, as a table:
     customer   the customer       the desk             the customer
     agent      the desk           any customer         the receiver
 
-A customer may mark only the own conversation as read, an agent any.
+A customer may read, and mark as read, only the own conversation, an agent any; only an agent may
+ask what became of all of them.
 """
 
 from __future__ import annotations
@@ -61,3 +62,9 @@ def check_may_read(conversation: str, identity: Identity) -> None:
     """Raise `Refused` with ``forbidden`` unless the user takes part in a conversation."""
     if not identity.agent and conversation != identity.user:
         raise Refused(ErrorCode.FORBIDDEN, f"{identity.user!r} has no part in {conversation!r}")
+
+
+def check_is_agent(identity: Identity) -> None:
+    """Raise `Refused` with ``forbidden`` unless the user may see all conversations."""
+    if not identity.agent:
+        raise Refused(ErrorCode.FORBIDDEN, f"{identity.user!r} may ask for the own conversation")

@@ -2,7 +2,8 @@
 
 Knows users, roles and conversations. Must not know sockets: a session's outbox is filled here and
 emptied by whoever was told that there is something in it.
-Invariant: a session stands in exactly one place, with the agents or with its customer.
+Invariant: a session stands in exactly one place, with the agents or with its customer. While it
+catches up with a conversation it is given no live message of it, only told that there is one.
 """
 
 from __future__ import annotations
@@ -21,7 +22,18 @@ class Session:
     if the event still does not fit, and then nothing of the outbox is worth writing any more.
     """
 
-    __slots__ = ("agent", "drain", "end", "login_epoch", "number", "outbox", "user", "v1", "wake")
+    __slots__ = (
+        "agent",
+        "behind",
+        "drain",
+        "end",
+        "login_epoch",
+        "number",
+        "outbox",
+        "user",
+        "v1",
+        "wake",
+    )
 
     def __init__(
         self,
@@ -43,6 +55,8 @@ class Session:
         self.drain = drain
         self.end = end
         self.login_epoch: int | None = None  # where the user may have one session
+        # Conversations whose missed messages are being sent -> whether a live one came meanwhile.
+        self.behind: dict[str, bool] = {}
 
     def push(self, event: bytes) -> None:
         """Queue an encoded event for this session alone."""
@@ -93,12 +107,25 @@ class Sessions:
         return bool(self._agents) or conversation in self._customers
 
     def deliver(self, conversation: str, event: bytes) -> int:
-        """Push an encoded event to everybody it is for; return to how many."""
-        # Copies, because a session that overflows is removed from the list while it is walked.
-        receivers = [*self._agents, *self._customers.get(conversation, ())]
+        """Push a stored message to everybody it is for; return to how many it is."""
+        receivers = self._receivers(conversation)
+        for session in receivers:
+            if session.behind and conversation in session.behind:
+                session.behind[conversation] = True  # it is read from the store, in its turn
+            else:
+                session.push(event)
+        return len(receivers)
+
+    def tell(self, conversation: str, event: bytes) -> int:
+        """Push an event that is no message, and so has no turn; return to how many."""
+        receivers = self._receivers(conversation)
         for session in receivers:
             session.push(event)
         return len(receivers)
+
+    def _receivers(self, conversation: str) -> list[Session]:
+        # Copies, because a session that overflows is removed from the list while it is walked.
+        return [*self._agents, *self._customers.get(conversation, ())]
 
     def _place(self, session: Session) -> list[Session]:
         if session.agent:

@@ -60,6 +60,12 @@ class Sink(Protocol):
         of a link to each peer never calls this.
         """
 
+    def on_knock(self) -> None:
+        """Note that some node has connected to this one, maybe one to be followed; must not raise.
+
+        A bus to which no other connects never calls this.
+        """
+
     def on_forwarders(self, *, up: bool) -> None:
         """Note that a complete link to any forwarder is up, or that none is any more.
 
@@ -103,7 +109,10 @@ class Bus(Protocol):
         """Send an event of a conversation to every node that hears this one."""
 
     def publish_control(self, control: Control, to_node: int | None = None) -> None:
-        """Send a control frame to every node, or to one alone."""
+        """Send a control frame to every node, or to one alone.
+
+        What `wire.mesh.goes_with_chat` says goes the way of chat frames.
+        """
 
     def close(self) -> None:
         """Send what is still queued for at most a second, then release every socket."""

@@ -21,6 +21,7 @@ import signal
 import socket as sockets
 import struct
 import threading
+from collections.abc import Callable
 
 import zmq
 
@@ -44,17 +45,27 @@ _EVENT = struct.Struct("=HI")
 _WATCHED = (
     zmq.Event.ACCEPTED
     | zmq.Event.DISCONNECTED
+    | zmq.Event.HANDSHAKE_SUCCEEDED
     | zmq.Event.HANDSHAKE_FAILED_NO_DETAIL
     | zmq.Event.HANDSHAKE_FAILED_PROTOCOL
 )
 
 
 class Door:
-    """Guards sockets that are about to bind, until `close`; raise no error for what comes in."""
+    """Guards sockets that are about to bind, until `close`; raise no error for what comes in.
+
+    ``knocked`` is called, in the thread of the door, for everybody who was let in.
+    """
 
     def __init__(
-        self, context: zmq.SyncContext, keys: Keys, counts: BusCounts, *guarded: zmq.SyncSocket
+        self,
+        context: zmq.SyncContext,
+        keys: Keys,
+        counts: BusCounts,
+        *guarded: zmq.SyncSocket,
+        knocked: Callable[[], None] = lambda: None,
     ) -> None:
+        self._knocked = knocked
         self._known = keys.public
         self._counts = counts
         self._reports = Reports(log)
@@ -120,6 +131,8 @@ class Door:
         match event:
             case zmq.Event.ACCEPTED:
                 watch.addresses[value] = _peer_address(value, parts[1].decode())
+            case zmq.Event.HANDSHAKE_SUCCEEDED:
+                self._knocked()
             case zmq.Event.HANDSHAKE_FAILED_NO_DETAIL:
                 self._counts.refused[UNFINISHED] += 1
             case zmq.Event.HANDSHAKE_FAILED_PROTOCOL:

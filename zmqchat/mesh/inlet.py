@@ -17,7 +17,10 @@ from zmqchat.wire.mesh import (
     node_topic,
 )
 
-CHAT_TOPICS = (TOPIC_CHAT,)
+
+def chat_topics(node: int) -> tuple[bytes, ...]:
+    """Topics of the chat frames, and of the probes that try their way to this node."""
+    return (TOPIC_CHAT, node_topic(node, with_chat=True))
 
 
 def control_topics(node: int) -> tuple[bytes, ...]:

@@ -129,9 +129,7 @@ class Links:
         for timer in self._doubtful.values():
             timer.cancel()
         self._events.stop()
-        # In this order. A monitor without a reader stops the thread that moves all frames.
-        self.socket.monitor(None, 0)
-        self._monitor.close()
+        close_monitor(self.socket, self._monitor)
 
     def _connect(self, endpoint: str) -> None:
         self._server_keys.prepare(self.socket, endpoint)
@@ -228,7 +226,7 @@ class Links:
 
 
 def open_monitor(socket: zmq.SyncSocket, watched: int) -> zmq.SyncSocket:
-    """Open what tells of the events of a socket, as pairs of event and endpoint."""
+    """Open a socket that tells of these events of another; it is to be read by a `Drain`."""
     address = f"inproc://monitor-{next(_monitor_numbers)}"
     socket.monitor(address, watched)
     monitor: zmq.SyncSocket = socket.context.socket(zmq.PAIR)
@@ -237,3 +235,10 @@ def open_monitor(socket: zmq.SyncSocket, watched: int) -> zmq.SyncSocket:
     monitor.setsockopt(zmq.LINGER, 0)
     monitor.connect(address)
     return monitor
+
+
+def close_monitor(socket: zmq.SyncSocket, monitor: zmq.SyncSocket) -> None:
+    """Watch a socket no more; call this before the socket is closed."""
+    # In this order. A monitor without a reader stops the thread that moves all frames.
+    socket.monitor(None, 0)
+    monitor.close()

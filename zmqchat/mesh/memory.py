@@ -16,8 +16,8 @@ import random
 from collections.abc import Callable, Iterable
 
 from zmqchat.mesh.bus import DRAIN_LIMIT, BusCounts, Peer, Sink
-from zmqchat.mesh.inlet import CHAT_TOPICS, Inlet, control_topics
-from zmqchat.wire.mesh import Chat, Codec, Control
+from zmqchat.mesh.inlet import Inlet, chat_topics, control_topics
+from zmqchat.wire.mesh import TOPIC_CHAT, Chat, Codec, Control, goes_with_chat
 
 Loses = Callable[[bytes], bool]  # whether a link loses this frame
 
@@ -179,7 +179,7 @@ class MemoryBus:
         self._codec = codec
         self._inlet = Inlet(codec, self.counts)
         self._queues = {frame_class: _Queue(self._inlet.take) for frame_class in FrameClass}
-        self._topics = (*CHAT_TOPICS, *control_topics(codec.node))
+        self._topics = (*chat_topics(codec.node), *control_topics(codec.node))
         self._followed: set[str] = set()
 
     @property
@@ -203,7 +203,8 @@ class MemoryBus:
 
     def publish_control(self, control: Control, to_node: int | None = None) -> None:
         """Send a control frame to every node, or to one alone."""
-        self._publish(self._codec.encode_control(control, to_node), FrameClass.CONTROL)
+        frame_class = FrameClass.CHAT if goes_with_chat(control) else FrameClass.CONTROL
+        self._publish(self._codec.encode_control(control, to_node), frame_class)
 
     def close(self) -> None:
         """Leave the network; what was published before still arrives."""
@@ -225,4 +226,4 @@ class MemoryBus:
 
 
 def _class_of(frame: bytes) -> FrameClass:
-    return FrameClass.CHAT if frame.startswith(CHAT_TOPICS) else FrameClass.CONTROL
+    return FrameClass.CHAT if frame.startswith(TOPIC_CHAT) else FrameClass.CONTROL

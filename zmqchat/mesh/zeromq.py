@@ -10,6 +10,8 @@ A PUB is never read. It learns of new subscribers at its next send, before the f
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import functools
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -21,11 +23,12 @@ from zmqchat.errors import StartError
 from zmqchat.mesh.bus import BusCounts, Peer, Sink
 from zmqchat.mesh.door import Door
 from zmqchat.mesh.drain import Drain
-from zmqchat.mesh.inlet import CHAT_TOPICS, Inlet, control_topics
+from zmqchat.mesh.inlet import Inlet, chat_topics, control_topics
 from zmqchat.mesh.keys import NO_KEYS, Keys
+from zmqchat.mesh.knocks import Knocks
 from zmqchat.mesh.links import Link, Links
 from zmqchat.mesh.sockets import LINGER_MS, bind, open_socket
-from zmqchat.wire.mesh import Chat, Codec, Control, SyncRequest
+from zmqchat.wire.mesh import Chat, Codec, Control, SyncRequest, goes_with_chat
 
 
 def _of_no_interest(_endpoint: str, _link: Link) -> None:
@@ -51,7 +54,7 @@ class _ZeroMqBus:
         self._sink: Sink | None = None
         self._links: list[Links] = []
         self._control = self._listen(control_topics(codec.node), self._on_control_link)
-        self._chat = self._listen(CHAT_TOPICS)
+        self._chat = self._listen(chat_topics(codec.node))
         self._ears = (self._control, self._chat)
 
     @property
@@ -76,7 +79,8 @@ class _ZeroMqBus:
 
     def publish_control(self, control: Control, to_node: int | None = None) -> None:
         """Send a control frame to every node, or to one alone."""
-        self._send_control(self._codec.encode_control(control, to_node), zmq.DONTWAIT)
+        send = self._send_chat if goes_with_chat(control) else self._send_control
+        send(self._codec.encode_control(control, to_node), zmq.DONTWAIT)
         self.counts.sent += 1
 
     def close(self) -> None:
@@ -131,12 +135,28 @@ class DirectBus(_ZeroMqBus):
         self._peers: tuple[Peer, ...] = ()
         publisher = open_socket(self._context, zmq.PUB)
         self._publish_through(control=publisher, chat=publisher)
-        self._door = Door(self._context, keys, self.counts, publisher) if keys else None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._door: Door | None = None
+        self._knocks: Knocks | None = None
+        # A socket has one monitor: with keys the door reads it, in a thread of its own.
+        if keys:
+            self._door = Door(
+                self._context, keys, self.counts, publisher, knocked=self._on_knock_at_door
+            )
+        else:
+            self._knocks = Knocks(publisher, self._on_knock)
         try:
             self.endpoint = bind(publisher, mesh)
         except StartError:
             self.close()
             raise
+
+    def start(self, sink: Sink) -> None:
+        """Begin to receive, in the running loop."""
+        super().start(sink)
+        self._loop = asyncio.get_running_loop()
+        if self._knocks is not None:
+            self._knocks.start()
 
     def follow(self, peers: Iterable[Peer]) -> None:
         """Be connected to exactly these peers; who has no endpoint yet is left out."""
@@ -149,7 +169,18 @@ class DirectBus(_ZeroMqBus):
     def _release(self, linger_ms: int | None = None) -> None:
         if self._door is not None:
             self._door.close()
+        if self._knocks is not None:
+            self._knocks.close()
         super()._release(linger_ms)
+
+    def _on_knock_at_door(self) -> None:
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self._on_knock)
+
+    def _on_knock(self) -> None:
+        if self._sink is not None:
+            self._sink.on_knock()
 
     def _on_control_link(self, endpoint: str, link: Link) -> None:
         self._control.drain.run()  # what came over a link that broke still counts as heard before

@@ -57,10 +57,13 @@ class Batch:
         self._set_copies_aside()
         if self._first:
             self._find_known(cursor, statements)
-        if rises := self._rises(now_ms):
+        rises = self._rises(now_ms)
+        customers = sorted({mark.conversation for _, mark in self._marks} | self._added.keys())
+        if self._marks:
+            statements.hold(cursor, customers)
+        if rises:
             statements.raise_heads(cursor, rises)
-        customers = {mark.conversation for _, mark in self._marks} | self._added.keys()
-        heads = {head.customer: head for head in statements.heads(cursor, sorted(customers))}
+        heads = {head.customer: head for head in statements.heads(cursor, customers)}
         self._insert(cursor, statements, heads, now_ms)
         self._move_marks(cursor, statements, heads)
         for place, job, key in self._copies:
@@ -90,7 +93,7 @@ class Batch:
         if not (fenced or self._logins):
             return
         asked = [draft.author for _, draft in fenced]
-        asked += [login.user for _, login in self._logins if login.continues]
+        asked += [login.user for _, login in self._logins]
         newest = newest_logins(cursor, statements, asked)
         for place, draft in fenced:
             login = newest.get(draft.author)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import secrets
-import time
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
@@ -16,7 +15,7 @@ from zmqchat.core.logins import Login
 from zmqchat.errors import StoreUnavailable
 from zmqchat.store import migrate, registry, settings
 from zmqchat.store.counts import StoreCounts
-from zmqchat.store.dialect import Dialect, dialect_of
+from zmqchat.store.dialect import Clock, Dialect, Statements, dialect_of
 from zmqchat.store.directory import DirectoryReads
 from zmqchat.store.history import History
 from zmqchat.store.ids import MessageIds
@@ -40,32 +39,31 @@ MAX_QUEUED_BYTES = 32 * 1024 * 1024
 CLOSE_DEADLINE_S = 4.0  # a supervisor that waits ten seconds need not kill
 LOG_IN_PATIENCE_S = 5.0
 SECRET_BYTES = 32
-
-
-def unix_ms() -> int:
-    """Tell the time in milliseconds since 1970."""
-    return time.time_ns() // 1_000_000
+EPOCH_BYTES = 8
 
 
 class Store:
-    """Messages, logins and directory in one database; `zmqchat.store.ports` says what it does."""
+    """Messages, logins and directory in one database; `zmqchat.store.ports` says what it does.
+
+    ``clock`` gives milliseconds since 1970 instead of the clock of the database.
+    """
 
     def __init__(
         self,
         dialect: Dialect,
         loop: asyncio.AbstractEventLoop,
         *,
-        clock: Callable[[], int] = unix_ms,
+        clock: Callable[[], int] | None = None,
         max_queued_jobs: int = MAX_QUEUED_JOBS,
         max_queued_bytes: int = MAX_QUEUED_BYTES,
     ) -> None:
         self.where = dialect.where  # the database in words, without its password
-        self._clock = clock
-        self._readers = Readers(dialect.database(for_writing=False), dialect.errors)
+        self._clock = _clock_of(dialect.statements, clock)
+        self._readers = Readers(dialect.database(for_writing=False), dialect.errors, dialect.lost)
         self._history = History(self._readers)
         self._directory = DirectoryReads(self._readers)
         self._writer = Writer(
-            dialect, loop, clock=clock, max_jobs=max_queued_jobs, max_bytes=max_queued_bytes
+            dialect, loop, clock=self._clock, max_jobs=max_queued_jobs, max_bytes=max_queued_bytes
         )
 
     @classmethod
@@ -139,7 +137,8 @@ class Store:
 
     async def time_ms(self) -> int:
         """Tell the time by the clock that stamps messages."""
-        return self._clock()
+        database = self._readers.database
+        return await self._readers.run(lambda: self._clock(database.cursor()))
 
     async def changed(self, since_ms: int, limit: int) -> list[ConversationState]:
         """Read which conversations got a message."""
@@ -180,15 +179,12 @@ class Store:
 
     async def cluster_secret(self) -> bytes:
         """Read the secret, or make it."""
-        return bytes.fromhex(
-            await self._readers.run(
-                functools.partial(
-                    settings.keep,
-                    self._writer.database,
-                    settings.CLUSTER_SECRET,
-                    secrets.token_hex(SECRET_BYTES),
-                )
-            )
+        return bytes.fromhex(await self._kept(settings.CLUSTER_SECRET, SECRET_BYTES))
+
+    async def _kept(self, key: str, random_bytes: int) -> str:
+        chosen = secrets.token_hex(random_bytes)
+        return await self._readers.run(
+            functools.partial(settings.keep, self._writer.database, key, chosen)
         )
 
     # Directory
@@ -203,16 +199,28 @@ class Store:
                 http=http,
                 url=url,
                 mesh=mesh,
-                now_ms=self._clock(),
+                clock=self._clock,
             )
         )
         self._writer.ids = MessageIds(record.number, above=highest_id)
         return record
 
-    async def announce(self, number: int, *, mesh: str) -> None:
-        """Tell where peers reach a node of this store."""
+    async def database_epoch(self) -> str:
+        """Read which life of the database this is, or begin one."""
+        return await self._kept(settings.DATABASE_EPOCH, EPOCH_BYTES)
+
+    async def announce(self, number: int, *, http: str, mesh: str) -> None:
+        """Tell where a node of this store is."""
         await self._readers.run(
-            functools.partial(registry.announce, self._writer.database, number, mesh)
+            functools.partial(
+                registry.announce, self._writer.database, number, http=http, mesh=mesh
+            )
+        )
+
+    async def leave(self, number: int, incarnation: int) -> None:
+        """Note that a life of a node is over."""
+        await self._readers.run(
+            functools.partial(registry.leave, self._writer.database, number, incarnation)
         )
 
     async def nodes(self) -> list[NodeRecord]:
@@ -226,3 +234,7 @@ class Store:
     async def conversations(self, *, before: str | None, limit: int) -> list[ConversationHead]:
         """Read a page of the desk's list."""
         return await self._directory.conversations(before=before, limit=limit)
+
+
+def _clock_of(statements: Statements, clock: Callable[[], int] | None) -> Clock:
+    return statements.now_ms if clock is None else lambda _: clock()

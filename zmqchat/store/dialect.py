@@ -8,6 +8,7 @@ of its database as SQL.
 from __future__ import annotations
 
 import enum
+import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
@@ -19,8 +20,11 @@ from zmqchat.core.logins import Login
 from zmqchat.errors import StartError
 from zmqchat.store.models import MessageRow
 
+PASSWORD_VARIABLE = "ZMQCHAT_DB_PASSWORD"  # noqa: S105 - the name of it; a server's password
+
 Cursor = Any  # a DB-API cursor
 Database = Any  # a peewee.Database; peewee tells the types of a part of it only
+Clock = Callable[[Cursor], int]  # tells the time that is stored, milliseconds since 1970
 
 
 class Trouble(enum.Enum):
@@ -84,14 +88,22 @@ class Statements(Protocol):
     """The statements of a batch, all inside one transaction that somebody else began.
 
     Their number does not grow with the batch (SQLite: not faster than its logarithm), and each
-    finds its rows by an index.
+    finds its rows by an index. On a server, where batches of several nodes run at the same time,
+    rows are held in the order of their keys, logins before conversations, so that no two batches
+    wait for each other.
     """
+
+    def now_ms(self, cursor: Cursor) -> int:
+        """The time that is stored, in milliseconds since 1970: a server's own, if there is one."""
 
     def by_id(self, cursor: Cursor, ids: Sequence[int]) -> list[MessageRow]:
         """Messages that have one of these ids."""
 
     def by_key(self, cursor: Cursor, keys: Sequence[Key]) -> list[MessageRow]:
         """Messages that were stored under one of these keys."""
+
+    def hold(self, cursor: Cursor, customers: Sequence[str]) -> None:
+        """Hold the rows of these customers' conversations until the end, in this order."""
 
     def raise_heads(self, cursor: Cursor, rises: Sequence[HeadRise]) -> None:
         """Raise the heads, in this order, and hold their rows until the end."""
@@ -119,10 +131,15 @@ class Dialect(Protocol):
     statements: Statements
     errors: tuple[type[Exception], ...]  # of the driver
 
-    def database(self, *, for_writing: bool) -> Database:
+    def exists(self) -> bool:
+        """Whether there is a database to look into; a server is only asked when it is used."""
+
+    def database(self, *, for_writing: bool, patient: bool = False) -> Database:
         """Describe a connection; it is opened in each thread that uses it.
 
-        Only with ``for_writing`` may its ``begin`` be used, which waits a while for its turn.
+        With ``patient`` a statement may take as long as it likes, as one that changes a large
+        table; otherwise a server that is silent for some seconds counts as lost. Only with
+        ``for_writing`` may its ``begin`` be used, which waits a while for its turn.
         """
 
     def prepare(self) -> None:
@@ -137,23 +154,43 @@ class Dialect(Protocol):
     def trouble(self, error: Exception) -> Trouble:
         """Tell what an error that came out of a batch means."""
 
+    def lost(self, error: Exception) -> bool:
+        """Tell whether an error means that this connection ended, and another may work."""
 
-def _sqlite(parameters: dict[str, Any]) -> Dialect:
+
+def _sqlite(url: str) -> Dialect:
     from zmqchat.store.sqlite import SqliteDialect  # noqa: PLC0415 - only what is used is loaded
 
-    return SqliteDialect(**parameters)
+    return SqliteDialect(**db_url.parse(url))
 
 
-_BY_SCHEME: dict[str, Callable[[dict[str, Any]], Dialect]] = {"sqlite": _sqlite}
+def _mysql(url: str) -> Dialect:
+    try:
+        from zmqchat.store.mysql import MysqlDialect  # noqa: PLC0415 - only what is used is loaded
+    except ImportError as error:
+        raise StartError(
+            f"a database on a MySQL or MariaDB server needs zmqchat[mysql]: {error}"
+        ) from error
+    return MysqlDialect(url, os.environ.get(PASSWORD_VARIABLE, ""))
+
+
+_BY_SCHEME: dict[str, Callable[[str], Dialect]] = {
+    "mariadb": _mysql,
+    "mysql": _mysql,
+    "sqlite": _sqlite,
+}
 
 
 def dialect_of(url: str) -> Dialect:
-    """Choose the dialect of a database URL, as ``sqlite:////var/lib/zmqchat/zmqchat.db``."""
+    """Choose the dialect of a database URL, as ``sqlite:////var/lib/zmqchat/zmqchat.db``.
+
+    A server's password comes from the environment, so that it stands in no file that is printed.
+    """
     scheme = urlsplit(url).scheme
     make = _BY_SCHEME.get(scheme)
     if make is None:
         raise StartError(f"database {scheme}: expected one of {_known_schemes(_BY_SCHEME)}")
-    return make(db_url.parse(url))
+    return make(url)
 
 
 def _known_schemes(schemes: Iterable[str]) -> str:

@@ -34,7 +34,7 @@ def migrate(dialect: Dialect, scripts: Path = SCRIPTS) -> list[str]:
     """
     with dialect.migration_lock():
         dialect.prepare()
-        database = dialect.database(for_writing=True)
+        database = dialect.database(for_writing=True, patient=True)
         try:
             with database.connection_context():
                 return _run(dialect, database, scripts)

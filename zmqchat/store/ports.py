@@ -86,7 +86,7 @@ class NodeRecord(msgspec.Struct, frozen=True):
     number: int  # 1 to 1,023, given by the database, the same in every life of a name
     name: str
     incarnation: int  # which life; a newer one is larger
-    http: str  # host:port it listens on
+    http: str  # host:port it listens on, "" once it has left
     url: str  # what browsers use
     mesh: str  # endpoint of its PUB socket, "" if peers need none
 
@@ -171,13 +171,22 @@ class Logins(Protocol):
 
 
 class Directory(Protocol):
-    """Knows nodes and customers."""
+    """Knows nodes and customers, and which database it is."""
+
+    async def database_epoch(self) -> str:
+        """Tell which life of the database this is: made by the first who asks, then the same."""
 
     async def register(self, name: str, *, http: str, url: str, mesh: str) -> NodeRecord:
         """Begin a new life of a node: its incarnation is higher than every one before."""
 
-    async def announce(self, number: int, *, mesh: str) -> None:
-        """Tell where peers reach a registered node, once its endpoint is bound."""
+    async def announce(self, number: int, *, http: str, mesh: str) -> None:
+        """Tell where a registered node is, once its endpoint is bound."""
+
+    async def leave(self, number: int, incarnation: int) -> None:
+        """Note that this life of a node is over; a newer one is not touched.
+
+        When all numbers are given out, those of nodes that have left are given again.
+        """
 
     async def nodes(self) -> list[NodeRecord]:
         """All nodes that ever registered."""

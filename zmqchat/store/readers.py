@@ -23,10 +23,17 @@ class Readers:
     """Runs functions that read ``database``, at most `THREADS` at once, the others in turn.
 
     ``errors`` are those of the driver: peewee lets some of them through, as when rows are fetched.
+    ``lost`` tells which of them mean that only this connection has ended.
     """
 
-    def __init__(self, database: Database, errors: tuple[type[Exception], ...]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        errors: tuple[type[Exception], ...],
+        lost: Callable[[Exception], bool],
+    ) -> None:
         self.database = database
+        self._lost = lost
         self._errors: tuple[type[Exception], ...] = (peewee.PeeweeException, *errors)
         self._pool = concurrent.futures.ThreadPoolExecutor(THREADS, "store-reader")
         self._connections: set[Any] = set()
@@ -47,12 +54,29 @@ class Readers:
 
     def _run(self, read: Callable[[], _Result]) -> _Result:
         try:
-            if self.database.connect(reuse_if_open=True):
-                self._remember()
-            return read()
+            return self._read_once_more(read)
         except self._errors as error:
             self._disconnect()
             raise StoreUnavailable(f"the database does not answer: {error}") from error
+
+    def _read_once_more(self, read: Callable[[], _Result]) -> _Result:
+        """Read, and if an older connection turns out to have ended meanwhile, on a new one."""
+        fresh = self._connect()
+        try:
+            return read()
+        except self._errors as error:
+            if fresh or not self._lost(error):
+                raise
+        self._disconnect()
+        self._connect()
+        return read()
+
+    def _connect(self) -> bool:
+        """Have a connection in this thread; tell whether it is a new one."""
+        fresh: bool = self.database.connect(reuse_if_open=True)
+        if fresh:
+            self._remember()
+        return fresh
 
     def _remember(self) -> None:
         """Keep this thread's connection for `close`, which happens in another thread."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from zmqchat.store.dialect import Database
 from zmqchat.store.models import Setting
 
+DATABASE_EPOCH = "database_epoch"
 CLUSTER_SECRET = "cluster_secret"  # noqa: S105 - the key it is kept under
 
 

@@ -19,6 +19,7 @@ import peewee
 
 from zmqchat.errors import StartError
 from zmqchat.store.dialect import Database, Statements, Trouble
+from zmqchat.store.places import network_file_system, read_mounts
 from zmqchat.store.sqlite_batch import SqliteStatements
 
 TURN_S = 0.0002  # between two tries to get the write lock
@@ -54,7 +55,21 @@ _TAKEN = frozenset(
 
 
 class FairDatabase(peewee.SqliteDatabase):
-    """A database whose transactions take the write lock at once, or wait for it in fair turns."""
+    """A database whose transactions take the write lock at once, or wait for it in fair turns.
+
+    Only the first look at the file, while a connection is opened, waits as SQLite does it: somebody
+    may be recovering the write-ahead log. So do all statements outside of transactions with
+    ``patient``.
+    """
+
+    def __init__(self, path: str, *, patient: bool = False, **options: Any) -> None:
+        super().__init__(path, timeout=READ_PATIENCE_S, **options)
+        self._patient = patient
+
+    def _add_conn_hooks(self, conn: sqlite3.Connection) -> None:
+        super()._add_conn_hooks(conn)  # type: ignore[misc]
+        if not self._patient:
+            conn.execute("PRAGMA busy_timeout = 0")
 
     def begin(self, lock_type: str | None = None) -> None:  # noqa: ARG002 - peewee's signature
         """Begin a transaction as the only writer; raise OperationalError after `PATIENCE_S`."""
@@ -85,12 +100,16 @@ class SqliteDialect:
         self.statements: Statements = SqliteStatements()
         self.errors: tuple[type[Exception], ...] = (sqlite3.Error,)
 
-    def database(self, *, for_writing: bool) -> Database:
+    def exists(self) -> bool:
+        """Whether there is a file."""
+        return self.path.exists()
+
+    def database(self, *, for_writing: bool, patient: bool = False) -> Database:
         """Describe a connection to the file; see `Dialect`."""
         # Connections are used by one thread and closed by another that has waited for it.
         options: dict[str, Any] = {"pragmas": _PRAGMAS, "check_same_thread": False}
         if for_writing:
-            return FairDatabase(str(self.path), timeout=0, **options)
+            return FairDatabase(str(self.path), patient=patient, **options)
         return peewee.SqliteDatabase(str(self.path), timeout=READ_PATIENCE_S, **options)
 
     def prepare(self) -> None:
@@ -98,7 +117,7 @@ class SqliteDialect:
         if sqlite3.sqlite_version_info < OLDEST_SQLITE:
             oldest = ".".join(map(str, OLDEST_SQLITE))
             raise StartError(f"SQLite {sqlite3.sqlite_version}; expected {oldest} or later")
-        database = FairDatabase(str(self.path), timeout=READ_PATIENCE_S, pragmas=_PRAGMAS)
+        database = FairDatabase(str(self.path), patient=True, pragmas=_PRAGMAS)
         try:
             with database.connection_context():
                 database.pragma("journal_mode", "WAL")
@@ -110,6 +129,7 @@ class SqliteDialect:
     @contextlib.contextmanager
     def migration_lock(self) -> Iterator[None]:
         """Hold a lock on a file beside the database; see `Dialect`."""
+        self._refuse_network()  # already the lock would not be true there
         path = self.path.with_name(self.path.name + ".migrate")
         try:
             lock = path.open("a")
@@ -118,6 +138,14 @@ class SqliteDialect:
         with lock:
             _wait_for(lock.fileno(), path)
             yield
+
+    def _refuse_network(self) -> None:
+        kind = network_file_system(self.path.resolve(), read_mounts())
+        if kind is not None:
+            raise StartError(
+                f"database {self.where}: is on a network file system ({kind}), where SQLite loses"
+                " data; expected a local disk, or a mysql: database"
+            )
 
     def check(self, database: Database) -> None:
         """Look for rows whose foreign key leads nowhere."""
@@ -138,6 +166,10 @@ class SqliteDialect:
         if code is not None and code & 0xFF in _PASSING:
             return Trouble.PASSING
         return Trouble.REFUSED
+
+    def lost(self, error: Exception) -> bool:  # noqa: ARG002 - the protocol's signature
+        """Answer no: there is nobody at the other end who could hang up."""
+        return False
 
 
 def _code(error: Exception) -> int | None:

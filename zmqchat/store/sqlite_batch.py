@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -30,6 +31,10 @@ _decode_logins = msgspec.json.Decoder(list[tuple[str, int, str, int]]).decode
 class SqliteStatements:
     """The statements of a batch; see `zmqchat.store.dialect.Statements`."""
 
+    def now_ms(self, cursor: Cursor) -> int:  # noqa: ARG002 - a file has no clock
+        """The time of this machine, on which all nodes run."""
+        return time.time_ns() // 1_000_000
+
     def by_id(self, cursor: Cursor, ids: Sequence[int]) -> list[MessageRow]:
         """Messages that have one of these ids."""
         found = _execute(cursor, _by_id, [(message_id,) for message_id in ids])
@@ -38,6 +43,9 @@ class SqliteStatements:
     def by_key(self, cursor: Cursor, keys: Sequence[Key]) -> list[MessageRow]:
         """Messages that were stored under one of these keys."""
         return [MessageRow._make(row) for row in _execute(cursor, _by_key, keys)]
+
+    def hold(self, cursor: Cursor, customers: Sequence[str]) -> None:
+        """Do nothing: the transaction holds the whole file."""
 
     def raise_heads(self, cursor: Cursor, rises: Sequence[HeadRise]) -> None:
         """Raise the heads, beginning conversations that are new."""

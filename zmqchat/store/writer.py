@@ -32,7 +32,7 @@ from zmqchat.core.logins import Login
 from zmqchat.errors import ErrorCode, Refused
 from zmqchat.store.batch import Answer, Batch
 from zmqchat.store.counts import StoreCounts
-from zmqchat.store.dialect import Dialect, Trouble
+from zmqchat.store.dialect import Clock, Dialect, Trouble
 from zmqchat.store.ids import MessageIds
 from zmqchat.store.jobs import Append, Job, JobQueue, LogIn, Mark
 from zmqchat.store.ports import Draft, Outcome, Side
@@ -52,7 +52,6 @@ class Writer:
     """Queues writes from the event loop's thread and does them in a thread of its own.
 
     ``ids`` must be set before the first draft comes: they need the number of the node.
-    ``clock`` gives milliseconds since 1970.
     """
 
     def __init__(
@@ -60,7 +59,7 @@ class Writer:
         dialect: Dialect,
         loop: asyncio.AbstractEventLoop,
         *,
-        clock: Callable[[], int],
+        clock: Clock,
         max_jobs: int,
         max_bytes: int,
     ) -> None:
@@ -138,7 +137,9 @@ class Writer:
     def _give_ids(self, jobs: Sequence[Job]) -> None:
         drafts = [job for job in jobs if isinstance(job, Append)]
         if drafts and self.ids is not None:
-            ids = self.ids.take(self._clock(), len(drafts))
+            # By this machine's clock, which need not wait for the database: ids have to differ
+            # and to grow, and are no time that anybody compares.
+            ids = self.ids.take(time.time_ns() // 1_000_000, len(drafts))
             for job, message_id in zip(drafts, ids, strict=True):
                 job.id = message_id
 
@@ -187,19 +188,22 @@ class Writer:
         try:
             database.connect(reuse_if_open=True)
             database.begin()
-            self._now_ms = max(self._now_ms, self._clock())
             cursor = database.cursor()
+            self._now_ms = max(self._now_ms, self._clock(cursor))
             batch.write(cursor, self._dialect.statements, self._now_ms, tried_before=tried_before)
             database.commit()
-        except BaseException:
-            self._roll_back()
+        except BaseException as error:
+            self._roll_back(error)
             raise
         self.counts.stored += batch.stored
         self.counts.duplicates += batch.duplicates
         self.counts.refused += batch.refused
         return batch.answers
 
-    def _roll_back(self) -> None:
+    def _roll_back(self, error: BaseException) -> None:
+        if isinstance(error, Exception) and self._dialect.lost(error):
+            self._disconnect()  # which rolls back
+            return
         try:
             self.database.rollback()
         except peewee.PeeweeException:  # there is nothing to roll back, or no connection

@@ -7,7 +7,8 @@ from tornado.web import Application
 from zmqchat.web import api
 from zmqchat.web.answers import NothingHere
 from zmqchat.web.services import Services
-from zmqchat.web.socket import ChatSocket, Sockets
+from zmqchat.web.socket import ChatSocket
+from zmqchat.web.sockets import Sockets
 from zmqchat.web.static import FOLDER, PageFileHandler, PageHandler
 
 PREFIX = r"(?:/test/mq)?"  # the original's servlet context, which its clients may send

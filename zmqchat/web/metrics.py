@@ -16,8 +16,9 @@ from zmqchat.delivery import Delivery
 from zmqchat.gossip import Gossip
 from zmqchat.mesh.bus import REFUSALS, BusCounts
 from zmqchat.recovery import Recovery
+from zmqchat.resumes import Resumes
 from zmqchat.store.counts import StoreCounts
-from zmqchat.web.socket import Sockets
+from zmqchat.web.sockets import Sockets
 from zmqchat.wire.mesh import DROP_REASONS
 
 
@@ -32,12 +33,14 @@ class NodeCollector(Collector):
         gossip: Gossip,
         sockets: Sockets,
         recovery: Recovery,
+        resumes: Resumes,
     ) -> None:
         self._bus = bus
         self._store = store
         self._delivery = delivery
         self._gossip = gossip
         self._recovery = recovery
+        self._resumes = resumes
         self._sockets = sockets
 
     def collect(self) -> Iterator[Metric]:
@@ -104,6 +107,14 @@ class NodeCollector(Collector):
         )
         yield CounterMetricFamily(
             "zmqchat_audits", "Times the store was asked for what was missed", self._recovery.audits
+        )
+
+        yield _labelled(
+            CounterMetricFamily,
+            "zmqchat_resumes",
+            "Answers to clients that came back; of incomplete ones they load the history",
+            "result",
+            {"complete": 0, "incomplete": 0, **self._resumes.answers},
         )
 
     def _sessions(self) -> Iterator[Metric]:

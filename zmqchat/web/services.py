@@ -10,7 +10,9 @@ from prometheus_client import CollectorRegistry
 from zmqchat.delivery import Delivery
 from zmqchat.gossip import Gossip
 from zmqchat.peers import Peers
+from zmqchat.resumes import Resumes
 from zmqchat.store.ports import Directory, Messages
+from zmqchat.storeclock import StoreClock
 from zmqchat.takeovers import Takeovers
 from zmqchat.web.origins import Origins
 
@@ -22,10 +24,13 @@ class Services(NamedTuple):
     messages: Messages
     directory: Directory
     delivery: Delivery
+    resumes: Resumes
     gossip: Gossip
     peers: Peers
     takeovers: Takeovers
     origins: Origins
     registry: CollectorRegistry
     readiness: Callable[[], dict[str, str | None]]  # check -> what is wrong, None if nothing
+    clock: StoreClock
+    database_epoch: str
     database: str  # where the messages are, as an operator would name it

@@ -7,19 +7,14 @@ breaks the WebSocket protocol itself closes it.
 from __future__ import annotations
 
 import asyncio
-import collections
 import contextlib
 import logging
-import random
-import time
-from collections.abc import Callable, Sequence
 
 from tornado.httputil import HTTPServerRequest
 from tornado.iostream import StreamClosedError
 from tornado.web import Application
 from tornado.websocket import WebSocketHandler, WebSocketProtocol
 
-from zmqchat.core.roster import Change
 from zmqchat.core.sessions import Session
 from zmqchat.errors import (
     CLOSE_MEANINGS,
@@ -30,123 +25,34 @@ from zmqchat.errors import (
     StoreUnavailable,
 )
 from zmqchat.names import name_problem
-from zmqchat.store.ports import NodeRecord
 from zmqchat.web.batched import BatchedWebSocket
+from zmqchat.web.presence import tell_presence
 from zmqchat.web.services import Services
+from zmqchat.web.sockets import Sockets
 from zmqchat.wire.client import (
     PROTOCOL_V1,
     Key,
     MarkRead,
-    PresenceChange,
+    Resume,
+    ResumeHeads,
     Send,
     Welcome,
     decode_event,
-    encode_drain,
     encode_error,
     encode_ping,
-    encode_presence_change,
-    encode_presence_lists,
     encode_welcome,
 )
-from zmqchat.wire.mesh import MAX_FRAME_BYTES
+from zmqchat.wire.mesh import MAX_FRAME_BYTES, State
 from zmqchat.wire.proofs import offered_proof
 from zmqchat.wire.websocket import text_frame
 
 log = logging.getLogger(__name__)
 
 PAGE_PING_MS = 10_000  # how often a page is asked to send PING
-RFC_PING_S = 30.0  # how often silent clients are pinged
 MAX_MISSED_PONGS = 2
-LIST_LIMIT = 1000  # names in the lists of the original's clients
-DRAINED_A_SECOND = 200  # clients that other nodes are asked to take
-LEAST_DRAIN_S, MOST_DRAIN_S = 0.2, 4.0
-CLOSING_S = 1.0  # how long clients may take to end their side when the node stops
 MAX_REASON_BYTES = 123  # a control frame has 125 bytes, and the code takes two
 NO_CLOSE_FRAME = 1006  # what browsers report when a connection ends without one
 PING_FRAME = text_frame(encode_ping())
-
-
-class Sockets:
-    """All open sockets of a node: written once per wake-up, pinged, told of presence, closed."""
-
-    def __init__(self) -> None:
-        self._open: dict[int, ChatSocket] = {}
-        self._dirty: list[ChatSocket] = []
-        self._numbers = 0
-        self._emptied: asyncio.Event | None = None  # waited for when the node stops
-        self.closes: collections.Counter[str] = collections.Counter()  # by close code
-
-    def next_number(self) -> int:
-        """Give a session its number."""
-        self._numbers += 1
-        return self._numbers
-
-    def add(self, number: int, socket: ChatSocket) -> None:
-        """Note an open socket."""
-        self._open[number] = socket
-
-    def remove(self, number: int) -> bool:
-        """Note a closed one; False if it never was open."""
-        was_open = self._open.pop(number, None) is not None
-        if self._emptied is not None and not self._open:
-            self._emptied.set()
-        return was_open
-
-    def closed(self, code: int) -> None:
-        """Count a close; what clients make up themselves is counted together."""
-        known = code in CLOSE_MEANINGS or 1000 <= code < 1016
-        self.closes[str(code) if known else "other"] += 1
-
-    def wake(self, socket: ChatSocket) -> None:
-        """Write a socket's outbox when everything of this wake-up has been put into it."""
-        if not self._dirty:
-            asyncio.get_running_loop().call_soon(self._flush)
-        self._dirty.append(socket)
-
-    def _flush(self) -> None:
-        dirty, self._dirty = self._dirty, []
-        for socket in dirty:
-            socket.write_outbox()
-
-    async def keep_pinging(self) -> None:
-        """Ping silent clients until cancelled; close those that do not answer."""
-        while True:
-            await asyncio.sleep(RFC_PING_S)
-            for socket in list(self._open.values()):
-                socket.check_alive()
-
-    async def drain(self, elsewhere: Callable[[], NodeRecord | None], rng: random.Random) -> None:
-        """Send the clients of v1 to other nodes, one after the other, and wait until they went.
-
-        Who does not go in time, or does not know how to, is left to `close_all`.
-        """
-        moving = [socket for socket in self._open.values() if socket.speaks_v1]
-        window_s = min(max(len(moving) / DRAINED_A_SECOND, LEAST_DRAIN_S), MOST_DRAIN_S)
-        told = 0
-        for socket in moving:
-            if (node := elsewhere()) is not None:
-                told += 1
-                after_ms = int(rng.uniform(0, window_s) * 1000)
-                socket.push(text_frame(encode_drain(node.name, node.url, after_ms)))
-        if told:
-            await self._wait_until_empty(window_s + CLOSING_S)
-
-    async def _wait_until_empty(self, seconds: float) -> None:
-        if self._open:
-            self._emptied = asyncio.Event()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await self._emptied.wait()
-
-    async def close_all(self, code: CloseCode) -> None:
-        """Write what waits, close every socket, and give the clients a moment to take it."""
-        self._flush()
-        for socket in list(self._open.values()):
-            socket.end_when_written(code)
-        await self._wait_until_empty(CLOSING_S)
-
-    def __len__(self) -> int:
-        return len(self._open)
 
 
 class ChatSocket(WebSocketHandler):
@@ -203,9 +109,9 @@ class ChatSocket(WebSocketHandler):
         user = self.open_args[0]
         if name_problem(user) is not None:
             return True  # `open` tells why it goes no further
-        if self._services.peers.leaving:
+        if (state := self._services.gossip.state) is not State.UP:
             self.set_status(ERRORS[ErrorCode.UNAVAILABLE].status)
-            self.finish("this node is leaving")
+            self.finish(f"this node is {'starting' if state is State.JOINING else 'leaving'}")
             return False
         session = self._new_session(user)
         try:
@@ -269,7 +175,8 @@ class ChatSocket(WebSocketHandler):
             user=session.user,
             role="agent" if session.agent else "customer",
             ping_interval_ms=PAGE_PING_MS,
-            time=time.time_ns() // 1_000_000,
+            database_epoch=self._services.database_epoch,
+            time=self._services.clock.now_ms(),
         )
         return text_frame(encode_welcome(welcome))
 
@@ -290,6 +197,8 @@ class ChatSocket(WebSocketHandler):
                 self._services.delivery.send(session, event)
             elif isinstance(event, MarkRead):
                 self._services.delivery.mark_read(session, event)
+            elif isinstance(event, Resume | ResumeHeads):
+                self._services.resumes.ask(session, event)
             else:
                 session.push(PING_FRAME)
         except Refused as refused:
@@ -395,6 +304,7 @@ class ChatSocket(WebSocketHandler):
         session, self._session = self._session, None
         if session is None:
             return
+        self._services.resumes.close(session)
         self._services.delivery.close(session)
         self._services.takeovers.close(session)
         if self._sockets.remove(session.number):  # it had begun to talk
@@ -405,35 +315,3 @@ def _seen(written: asyncio.Future[None]) -> None:
     """Look at how a write ended that nobody waits for."""
     if not written.cancelled():
         written.exception()
-
-
-async def tell_presence(
-    services: Services, sessions: Sequence[Session], key: Key, change: Change | None
-) -> None:
-    """Send OPEN or CLOSE to agents: a change to those of v1, whole lists to the others.
-
-    The lists of the others tell nothing of doubt: who is unknown is in them.
-    """
-    online = services.gossip.roster.users
-    version = services.gossip.roster.version
-    # Without a change the event says only where the list stands: a v1 client reads it over REST.
-    change = change or Change([], [], [], version, listed=True)
-    event = PresenceChange(
-        key, change.opened, change.closed, change.unknown, len(online), change.version
-    )
-    v1_event = text_frame(encode_presence_change(event))
-    for session in sessions:
-        if session.v1:
-            session.push(v1_event)
-    if not change.listed or all(session.v1 for session in sessions):
-        return
-    try:
-        written = await services.directory.customers(LIST_LIMIT)
-    except StoreUnavailable as error:
-        log.warning("cannot read who has written: %s", error)
-        written = []
-    newest = list(online)[-LIST_LIMIT:][::-1]
-    lists = text_frame(encode_presence_lists(key, newest, written, len(online)))
-    for session in sessions:
-        if not session.v1:
-            session.push(lists)

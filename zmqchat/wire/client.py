@@ -20,6 +20,7 @@ from zmqchat.names import check_name
 
 PROTOCOL_V1 = "zmqchat.v1"  # the WebSocket subprotocol of clients that want more than the original
 MAX_MESSAGE_BYTES = 64 * 1024  # UTF-8 bytes of a message's text
+MAX_NUMBER = 2**63 - 1  # of a seq or a time, as the database keeps them
 
 
 class Key(enum.IntEnum):
@@ -33,6 +34,7 @@ class Key(enum.IntEnum):
     ACK = 5
     ERROR = 6
     READ = 8
+    RESUME = 9
     DRAIN = 10
     PING = 13
 
@@ -68,11 +70,24 @@ class MarkRead(msgspec.Struct, frozen=True, gc=False):
     seq: int
 
 
+class Resume(msgspec.Struct, frozen=True, gc=False):
+    """A client wants the messages of a conversation that it has missed since a seq."""
+
+    conversation: str
+    after: int
+
+
+class ResumeHeads(msgspec.Struct, frozen=True, gc=False):
+    """An agent's client wants to know which conversations have changed since a time."""
+
+    since: int  # milliseconds since 1970, by the database's clock
+
+
 class Ping(msgspec.Struct, frozen=True, gc=False):
     """A client asks for a sign of life."""
 
 
-ClientEvent = Send | MarkRead | Ping
+ClientEvent = Send | MarkRead | Resume | ResumeHeads | Ping
 
 
 class _SendFields(msgspec.Struct, rename="camel"):
@@ -98,9 +113,16 @@ class _ReadFields(msgspec.Struct):
     seq: int
 
 
+class _ResumeFields(msgspec.Struct):
+    conversation: str | msgspec.UnsetType = msgspec.UNSET
+    after: int | msgspec.UnsetType = msgspec.UNSET
+    since: int | msgspec.UnsetType = msgspec.UNSET
+
+
 _decode_incoming = msgspec.json.Decoder(_Incoming).decode
 _decode_send = msgspec.json.Decoder(_SendFields).decode
 _decode_read = msgspec.json.Decoder(_ReadFields).decode
+_decode_resume = msgspec.json.Decoder(_ResumeFields).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -118,6 +140,8 @@ def decode_event(text: bytes | str) -> ClientEvent:
             return _checked_send(_decode_send(_data_of(event)))
         if event.key == Key.READ:
             return _checked_read(_decode_read(_data_of(event)))
+        if event.key == Key.RESUME:
+            return _checked_resume(_decode_resume(_data_of(event)))
         if event.key == Key.PING:
             return Ping()
     except msgspec.ValidationError as error:
@@ -126,7 +150,7 @@ def decode_event(text: bytes | str) -> ClientEvent:
         raise Refused(ErrorCode.BAD_JSON, f"not JSON: {error}") from None
     except RecursionError:
         raise Refused(ErrorCode.BAD_JSON, "not JSON: nested too deeply") from None
-    accepted = f"{Key.MESSAGE:d}, {Key.READ:d} or {Key.PING:d}"
+    accepted = f"{Key.MESSAGE:d}, {Key.READ:d}, {Key.RESUME:d} or {Key.PING:d}"
     raise Refused(
         ErrorCode.UNKNOWN_KEY,
         f"unknown key {event.key}; expected {accepted}, or none for a message",
@@ -175,6 +199,23 @@ def _checked_read(read: _ReadFields) -> MarkRead:
     if read.seq < 0:
         raise msgspec.ValidationError(f"Expected `int` >= 0, got {read.seq} - at `$.seq`")
     return MarkRead(check_name(read.conversation, "conversation"), read.seq)
+
+
+def _checked_resume(resume: _ResumeFields) -> Resume | ResumeHeads:
+    conversation, after, since = resume.conversation, resume.after, resume.since
+    if since is not msgspec.UNSET and conversation is after is msgspec.UNSET:
+        return ResumeHeads(_checked_number("since", since))
+    if conversation is msgspec.UNSET or after is msgspec.UNSET or since is not msgspec.UNSET:
+        raise msgspec.ValidationError("Expected fields `conversation` and `after`, or `since`")
+    return Resume(check_name(conversation, "conversation"), _checked_number("after", after))
+
+
+def _checked_number(field: str, number: int) -> int:
+    if not 0 <= number <= MAX_NUMBER:
+        raise msgspec.ValidationError(
+            f"Expected `int` 0 to 2^63 - 1, got {number} - at `$.{field}`"
+        )
+    return number
 
 
 def _in_words(error: msgspec.ValidationError) -> str:
@@ -250,6 +291,28 @@ def encode_read(conversation: str, seq: int, reader: str) -> bytes:
     return _encode({"key": Key.READ, "data": data})
 
 
+class Head(msgspec.Struct, frozen=True, rename="camel", gc=False):
+    """Where a conversation stands, as an agent's client that missed something is told."""
+
+    conversation: str
+    seq: int  # of the newest message
+    customer_read: int
+    desk_read: int
+    updated_at: str  # when the newest message was stored, ISO 8601
+
+
+def encode_resumed(conversation: str, up_to: int, *, complete: bool) -> bytes:
+    """RESUME (key 9): up to ``up_to`` the client has all there is; if not, it is to load anew."""
+    data = {"conversation": conversation, "upTo": up_to, "complete": complete}
+    return _encode({"key": Key.RESUME, "data": data})
+
+
+def encode_resumed_heads(heads: Sequence[Head], time: int, *, complete: bool) -> bytes:
+    """RESUME (key 9) for agents: what changed; ``time`` is what to ask from the next time."""
+    data = {"heads": heads, "time": time, "complete": complete}
+    return _encode({"key": Key.RESUME, "data": data})
+
+
 def encode_drain(node: str, url: str, after_ms: int) -> bytes:
     """DRAIN (key 10): this node is leaving; connect to ``node`` at ``url`` in so many ms."""
     data = {"node": node, "url": url, "afterMs": after_ms}
@@ -272,7 +335,8 @@ class Welcome(msgspec.Struct, rename="camel"):
     user: str
     role: str  # "customer" or "agent"
     ping_interval_ms: int
-    time: int  # the node's clock, milliseconds since 1970
+    database_epoch: str  # which life of the database; seqs of another one mean nothing
+    time: int  # the database's clock, milliseconds since 1970
 
 
 def encode_welcome(welcome: Welcome) -> bytes:

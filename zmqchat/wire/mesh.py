@@ -2,7 +2,7 @@
 
 Layout, integers in network order::
 
-    topic    ASCII, ends in "/": m/  h/  p/  k/  n/<node>/
+    topic    ASCII, ends in "/": m/  h/  p/  k/  n/<node>/  n/c<node>/
     header   version u8, type u8, flags u8, pad u8, cluster tag u32,
              node u16, incarnation u64, oseq u64
     chat     kind u8, audience u8, seq u64, conversation length u16, conversation (UTF-8),
@@ -47,9 +47,12 @@ TOPIC_NODE = b"n/"
 DROP_REASONS = ("truncated", "version", "cluster", "type", "malformed", "too_large")
 
 
-def node_topic(node: int) -> bytes:
-    """Topic of the frames meant for one node alone; the final slash keeps 1 from matching 10."""
-    return b"%s%d/" % (TOPIC_NODE, node)
+def node_topic(node: int, *, with_chat: bool = False) -> bytes:
+    """Topic of the frames meant for one node alone; the final slash keeps 1 from matching 10.
+
+    Those that travel ``with_chat`` have one of their own, so that each is heard on one socket.
+    """
+    return b"%s%s%d/" % (TOPIC_NODE, b"c" if with_chat else b"", node)
 
 
 class FrameType(enum.IntEnum):
@@ -110,6 +113,7 @@ class State(enum.IntEnum):
     UP = 0
     DRAINING = 1  # it leaves soon and takes no more sessions
     LEAVING = 2
+    JOINING = 3  # it takes no sessions yet
 
 
 # Another node's newest beat, as the sender knows it: node, incarnation, number, and how many
@@ -170,15 +174,17 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Probe(msgspec.Struct, frozen=True, array_like=True):
-    """Somebody has not heard us for a while: answer with the same number."""
+    """Somebody has not heard us for a while, or never: answer the same way, with the number."""
 
     number: Count
+    with_chat: bool = False  # it travels as chat frames do, to tell whether they would arrive
 
 
 class ProbeAck(msgspec.Struct, frozen=True, array_like=True):
     """The answer to a probe."""
 
     number: Count
+    with_chat: bool = False
 
 
 class Suspicion(msgspec.Struct, frozen=True, array_like=True):
@@ -236,6 +242,11 @@ def cluster_tag(cluster: str) -> int:
     return int.from_bytes(hashlib.blake2b(cluster.encode(), digest_size=4).digest(), "big")
 
 
+def goes_with_chat(control: Control) -> bool:
+    """Whether a control frame is to travel as chat frames do: on their sockets, in their queues."""
+    return isinstance(control, Probe | ProbeAck) and control.with_chat
+
+
 class Codec:
     """Encodes the frames of one node's incarnation, and decodes everybody's.
 
@@ -280,7 +291,10 @@ class Codec:
         body, flags = _encode_msgpack(control), 0
         if len(body) > COMPRESS_OVER_BYTES:
             body, flags = _compressed(body, flags)
-        topic = _TOPIC_OF[type(control)] if to_node is None else node_topic(to_node)
+        if to_node is None:
+            topic = _TOPIC_OF[type(control)]
+        else:
+            topic = node_topic(to_node, with_chat=goes_with_chat(control))
         self.control_oseq += 1
         header = _HEADER.pack(
             VERSION,

@@ -6,6 +6,8 @@ from typing import Any
 
 import peewee
 
+from zmqchat.store.tables import make_tables
+
 
 def up(migrator: Any, db: peewee.Database) -> None:  # noqa: ARG001 - the runner passes it
     """Make the tables; these classes are a frozen copy of what the models were then."""
@@ -59,4 +61,4 @@ def up(migrator: Any, db: peewee.Database) -> None:  # noqa: ARG001 - the runner
             database = db
             table_name = "node"
 
-    db.create_tables([Conversation, Message, Node], safe=False)
+    make_tables(db, Conversation, Message, Node)

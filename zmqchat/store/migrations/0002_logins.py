@@ -6,6 +6,8 @@ from typing import Any
 
 import peewee
 
+from zmqchat.store.tables import make_tables
+
 
 def up(migrator: Any, db: peewee.Database) -> None:  # noqa: ARG001 - the runner passes it
     """Make the tables; these classes are a frozen copy of what the models were then."""
@@ -31,4 +33,4 @@ def up(migrator: Any, db: peewee.Database) -> None:  # noqa: ARG001 - the runner
             database = db
             table_name = "setting"
 
-    db.create_tables([Login, Setting], safe=False)
+    make_tables(db, Login, Setting)

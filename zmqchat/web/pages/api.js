@@ -47,16 +47,18 @@ export class Api {
   /**
    * Read all names online from one node: only its own list goes with its numbered changes.
    * @param {string} node
-   * @returns {Promise<{names: string[], listVersion: number}>} the version of the oldest part
+   * @returns {Promise<import("./presence.js").OnlineList>} the version of the oldest part
    */
   async online(node) {
     const names = [];
+    const unknown = [];
     let listVersion = Infinity;
     for (let after = ""; ; after = names[names.length - 1]) {
       const answer = await ask(node, "/api/online", { after: after || undefined, limit: LIST_PAGE });
       names.push(...answer.data);
+      unknown.push(...answer.unknown);
       listVersion = Math.min(listVersion, answer.listVersion);
-      if (!answer.hasMore) return { names, listVersion };
+      if (!answer.hasMore) return { names, unknown, listVersion };
     }
   }
 

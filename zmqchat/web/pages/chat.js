@@ -2,22 +2,26 @@
  * The conversation that is open on the page: what is stored in it, what is still unsent, what has
  * been read. The customer's page has one; the desk's changes it with each selection.
  *
- * Starts listening before it reads the history, and merges both by seq. Unsent messages of other
- * conversations stay and are sent all the same.
+ * Starts listening before it reads the history, and merges both by seq. After each reconnect the
+ * node is asked for what was missed; what it cannot send is read from the history. Unsent messages
+ * of other conversations stay and are sent all the same.
  *
  * @typedef {import("./api.js").Api} Api
  * @typedef {import("./protocol.js").Message} Message
  * @typedef {import("./protocol.js").Ack} Ack
  * @typedef {import("./protocol.js").Failure} Failure
+ * @typedef {import("./protocol.js").Resumed} Resumed
  */
 
 import { Refused, Unreachable } from "./api.js";
+import { Asking } from "./asking.js";
 import { storedEntry, unsentEntry } from "./bubble.js";
 import { Composer } from "./composer.js";
 import { Conversation } from "./conversation.js";
 import { byId, gathered } from "./dom.js";
 import { History } from "./history.js";
 import { KEY } from "./protocol.js";
+import { recall, remember } from "./storage.js";
 import { Thread } from "./thread.js";
 import { UnsentMessages } from "./unsent.js";
 
@@ -29,6 +33,7 @@ export class Chat {
   #onProblem;
   #onRead;
   #unsent;
+  #resuming;
   #thread;
   /** @type {Composer} */
   composer;
@@ -55,7 +60,8 @@ export class Chat {
     this.#send = send;
     this.#onProblem = onProblem;
     this.#onRead = onRead;
-    this.#unsent = new UnsentMessages(send, this.#render);
+    this.#unsent = new UnsentMessages(user, send, this.#render);
+    this.#resuming = new Asking(send, () => this.#readOn());
     this.#thread = new Thread({
       log: byId("log", HTMLElement),
       newest: byId("newest", HTMLButtonElement),
@@ -69,6 +75,7 @@ export class Chat {
       field: byId("text", HTMLTextAreaElement),
       problem: byId("text-problem", HTMLElement),
       onSend: (text) => this.#write(text),
+      onDraft: (text) => remember(this.#draftKey, text),
     });
     document.addEventListener("visibilitychange", () => this.#markRead());
   }
@@ -84,28 +91,42 @@ export class Chat {
    */
   open(name) {
     this.#history?.close();
+    this.#resuming.stop();
     const conversation = new Conversation(name);
     this.#conversation = conversation;
     this.#history = new History(this.#api, conversation, (page) => this.#onPage(page));
     this.#readUpTo = 0;
     this.#thread.clear();
+    this.composer.text = recall(this.#draftKey);
     this.#readOn();
     this.#render();
   }
 
-  /** There is a connection: send what waits, and read what was missed. */
+  /** There is a connection: send what waits, and ask for what was missed. */
   connected() {
     this.#readUpTo = 0; // whether the last mark arrived is not known
     this.#unsent.connected();
-    this.#readOn();
+    if (!this.#resume()) this.#readOn();
   }
 
   disconnected() {
+    this.#resuming.stop();
     this.#unsent.disconnected();
+  }
+
+  /** @param {Resumed} resumed */
+  onResumed({ conversation, upTo, complete }) {
+    if (!this.#resuming.waits || conversation !== this.#conversation?.name) return;
+    this.#resuming.stop();
+    if (complete) this.#conversation.resumed(upTo);
+    else this.#conversation.loadAnew();
+    if (!complete || this.#conversation.incomplete) this.#readOn();
+    this.#render();
   }
 
   /** @param {Message} message */
   onMessage(message) {
+    this.#resuming.heard();
     this.#settleOwn(message);
     this.#merge(message);
   }
@@ -134,7 +155,8 @@ export class Chat {
   #merge(message) {
     if (message.conversation !== this.#conversation?.name) return;
     this.#conversation.add(message);
-    if (this.#conversation.loaded && this.#conversation.incomplete) this.#readOn();
+    const { loaded, incomplete } = this.#conversation;
+    if (loaded && incomplete && !this.#resuming.waits) this.#readOn();
     this.#render();
   }
 
@@ -162,6 +184,18 @@ export class Chat {
     const receiver = this.#user === this.#desk ? this.name : this.#desk;
     this.#thread.toEnd();
     this.#unsent.add({ conversation: this.name, sender: this.#user, receiver, msg });
+  }
+
+  /** @returns {boolean} whether a node was asked */
+  #resume() {
+    const { name, loaded, upTo } = this.#conversation ?? {};
+    if (!name || !loaded) return false;
+    return this.#resuming.ask({ key: KEY.RESUME, data: { conversation: name, after: upTo } });
+  }
+
+  /** Where the draft of the open conversation is remembered. */
+  get #draftKey() {
+    return `zmqchat-draft ${JSON.stringify([this.#user, this.name])}`;
   }
 
   #readOn() {

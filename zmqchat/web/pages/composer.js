@@ -1,7 +1,7 @@
 /**
  * The box in which a message is written: Enter sends, Shift+Enter makes a new line.
  *
- * The text leaves the box only when the page took it.
+ * The text leaves the box only when the page took it. Until then it is a draft.
  */
 
 import { watchComposition } from "./ime.js";
@@ -12,6 +12,7 @@ export class Composer {
   #field;
   #problem;
   #onSend;
+  #onDraft;
 
   /**
    * @param {object} parts
@@ -19,12 +20,15 @@ export class Composer {
    * @param {HTMLTextAreaElement} parts.field
    * @param {HTMLElement} parts.problem where a text that is too long is complained about
    * @param {(text: string) => void} parts.onSend
+   * @param {(text: string) => void} parts.onDraft what stands in the box has changed
    */
-  constructor({ form, field, problem, onSend }) {
+  constructor({ form, field, problem, onSend, onDraft }) {
     this.#form = form;
     this.#field = field;
     this.#problem = problem;
     this.#onSend = onSend;
+    this.#onDraft = onDraft;
+    field.addEventListener("input", () => onDraft(this.text));
     const isComposing = watchComposition(field);
     field.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" || event.shiftKey || isComposing(event)) return;
@@ -38,7 +42,7 @@ export class Composer {
     });
   }
 
-  /** What stands in the box, for whoever keeps drafts. */
+  /** What stands in the box. */
   get text() {
     return this.#field.value;
   }
@@ -66,8 +70,9 @@ export class Composer {
         `This text has ${bytes} bytes; at most ${MAX_MESSAGE_BYTES} can be sent at once.`;
       return;
     }
-    this.text = "";
     this.#onSend(text);
+    this.text = "";
+    this.#onDraft("");
   }
 }
 

@@ -2,7 +2,7 @@
  * The stored messages of one conversation that this page has, merged by seq.
  *
  * Knows nothing of networks or of the screen. Invariant: from the oldest message here up to
- * `upTo` none is missing; `incomplete` tells that later ones arrived over a hole.
+ * `upTo` none is missing, once `loaded`; `incomplete` tells that later ones arrived over a hole.
  *
  * @typedef {import("./protocol.js").Message} Message
  */
@@ -32,7 +32,22 @@ export class Conversation {
   }
 
   /**
-   * Merge the newest page of history.
+   * A node has sent everything up to here: what is not here does not exist.
+   * @param {number} upTo
+   */
+  resumed(upTo) {
+    this.upTo = Math.max(this.upTo, upTo);
+    this.#advance();
+  }
+
+  /** Too much is missing: what is here stays until the newest page replaces it. */
+  loadAnew() {
+    this.loaded = false;
+    this.upTo = 0;
+  }
+
+  /**
+   * Merge the newest page of history; what is older may be beyond a hole, and goes.
    * @param {Message[]} page
    * @param {boolean} hasOlder
    * @param {number} seen the newest seq here before the page was asked for
@@ -40,6 +55,8 @@ export class Conversation {
   addNewest(page, hasOlder, seen) {
     this.hasOlder = hasOlder;
     this.loaded = true;
+    const oldest = page[0]?.seq ?? seen + 1;
+    for (const seq of this.#bySeq.keys()) if (seq < oldest) this.#bySeq.delete(seq);
     this.#put(page);
     this.#settle(page, seen);
   }

@@ -3,6 +3,7 @@
  */
 
 import { Refused, Unreachable } from "./api.js";
+import { Changes } from "./changes.js";
 import { byId, gathered, setText } from "./dom.js";
 import { PeopleList } from "./people.js";
 import { Presence } from "./presence.js";
@@ -22,16 +23,22 @@ const presence = new Presence((node) => api.online(node), render);
 const conversations = new Reading(readConversations);
 const onlineList = new PeopleList(byId("online-panel", HTMLElement), select);
 const allList = new PeopleList(byId("all-panel", HTMLElement), select);
-/** @type {Map<string, string>} what was being written to each customer */
-const drafts = new Map();
+const changes = new Changes({
+  send: (event) => connection.send(event),
+  onHeads: (heads) => {
+    for (const head of heads) roster.changed(head);
+    render();
+  },
+  onReadAll: () => reported(conversations.want()),
+});
 
 activateTabs(byId("tabs", HTMLElement));
 
-const { chat, complain } = startSession(desk, {
+const { chat, connection, complain } = startSession(desk, {
   handlers: {
     [KEY.WELCOME]: ({ data }) => {
       reported(presence.follow(data.nodes[0]));
-      reported(conversations.want());
+      changes.connected(data.time);
     },
     [KEY.OPEN]: (event) => reported(presence.onChange(event)),
     [KEY.CLOSE]: (event) => reported(presence.onChange(event)),
@@ -42,8 +49,12 @@ const { chat, complain } = startSession(desk, {
     [KEY.READ]: ({ data }) => {
       if (data.reader === desk) readByDesk(data.conversation, data.seq);
     },
+    [KEY.RESUME]: ({ data }) => {
+      if (data.heads) changes.answered(data);
+    },
   },
   onRead: readByDesk,
+  onDisconnected: () => changes.disconnected(),
 });
 
 async function readConversations() {
@@ -68,9 +79,7 @@ function readByDesk(conversation, seq) {
 /** @param {string} name */
 function select(name) {
   if (name === chat.name) return;
-  if (chat.name !== null) drafts.set(chat.name, chat.composer.text);
   chat.open(name);
-  chat.composer.text = drafts.get(name) ?? "";
   chat.composer.show(true);
   setText(byId("selected", HTMLElement), name);
   render();

@@ -5,6 +5,11 @@
  * again. Changes that come meanwhile are kept and applied on top, so the result is the node's own.
  *
  * @typedef {import("./protocol.js").PresenceChange} PresenceChange
+ *
+ * @typedef {object} OnlineList
+ * @property {string[]} names of all who are not offline
+ * @property {string[]} unknown those of them whose node may be dead
+ * @property {number} listVersion
  */
 
 import { Reading } from "./reading.js";
@@ -23,7 +28,7 @@ export class Presence {
   #reading = new Reading(() => this.#read());
 
   /**
-   * @param {(node: string) => Promise<{names: string[], listVersion: number}>} readList
+   * @param {(node: string) => Promise<OnlineList>} readList
    * @param {() => void} changed
    */
   constructor(readList, changed) {
@@ -61,9 +66,10 @@ export class Presence {
 
   async #read() {
     const node = this.#node;
-    const { names, listVersion } = await this.#readList(node);
+    const { names, unknown, listVersion } = await this.#readList(node);
     if (node !== this.#node) return; // the page moved on; another reading follows
     this.people = new Map(names.map((name) => [name, "online"]));
+    for (const name of unknown) this.people.set(name, "unknown");
     this.known = true;
     this.#version = listVersion;
     for (const change of this.#early) {

@@ -23,7 +23,8 @@
  * @property {string} user
  * @property {string} role "customer" or "agent"
  * @property {number} pingIntervalMs
- * @property {number} time
+ * @property {string} databaseEpoch which life of the database; seqs of another one mean nothing
+ * @property {number} time of the database, milliseconds since 1970
  *
  * @typedef {object} Ack `data` of ACK.
  * @property {string} clientId
@@ -42,6 +43,23 @@
  * @property {string} conversation
  * @property {number} seq
  * @property {string} reader the customer, or the desk's account
+ *
+ * @typedef {object} Resumed `data` of RESUME for one conversation.
+ * @property {string} conversation
+ * @property {number} upTo up to here the page has been sent all there is
+ * @property {boolean} complete false if the conversation is to be loaded anew
+ *
+ * @typedef {object} Changed `data` of RESUME for the desk.
+ * @property {ChangedHead[]} heads
+ * @property {number} time what to ask from the next time
+ * @property {boolean} complete false if the list is to be read anew
+ *
+ * @typedef {object} ChangedHead A conversation with newer messages.
+ * @property {string} conversation
+ * @property {number} seq of its newest message
+ * @property {number} customerRead
+ * @property {number} deskRead
+ * @property {string} updatedAt ISO 8601
  *
  * @typedef {object} PresenceChange OPEN or CLOSE; its fields stand beside the key.
  * @property {string[]} opened
@@ -74,6 +92,7 @@ export const KEY = Object.freeze({
   ACK: 5,
   ERROR: 6,
   READ: 8,
+  RESUME: 9,
   DRAIN: 10,
   PING: 13,
 });

@@ -6,6 +6,7 @@
  *
  * @typedef {import("./protocol.js").Message} Message
  * @typedef {import("./protocol.js").Head} Head
+ * @typedef {import("./protocol.js").ChangedHead} ChangedHead
  *
  * @typedef {object} Marks
  * @property {number} lastSeq
@@ -21,6 +22,11 @@ export class Roster {
   merge({ conversation, lastSeq, deskReadSeq, lastMessage, updatedAt }) {
     const lastTime = lastMessage?.createTime ?? updatedAt;
     this.#raise(conversation, { lastSeq, deskReadSeq, lastTime });
+  }
+
+  /** @param {ChangedHead} head */
+  changed({ conversation, seq, deskRead, updatedAt }) {
+    this.#raise(conversation, { lastSeq: seq, deskReadSeq: deskRead, lastTime: updatedAt });
   }
 
   /** @param {Message} message */

@@ -21,6 +21,7 @@ export const api = new Api(nodes);
  * @typedef {object} More What a page wants beyond its conversation.
  * @property {Record<number, (event: any) => void>} [handlers] by key
  * @property {(conversation: string, seq: number) => void} [onRead]
+ * @property {() => void} [onDisconnected]
  */
 
 /**
@@ -28,7 +29,7 @@ export const api = new Api(nodes);
  * @param {string} user
  * @param {More} more
  */
-export function startSession(user, { handlers = {}, onRead } = {}) {
+export function startSession(user, { handlers = {}, onRead, onDisconnected } = {}) {
   const status = new StatusLine({
     line: byId("status", HTMLElement),
     again: byId("reconnect", HTMLButtonElement),
@@ -45,7 +46,9 @@ export function startSession(user, { handlers = {}, onRead } = {}) {
     },
     onState: (state) => {
       status.show(state);
-      if (state.name !== "online") chat.disconnected();
+      if (state.name === "online") return;
+      chat.disconnected();
+      onDisconnected?.();
     },
   });
   const complain = status.complain.bind(status);
@@ -53,14 +56,29 @@ export function startSession(user, { handlers = {}, onRead } = {}) {
   const chat = new Chat({ user, desk, api, send, onProblem: complain, onRead });
   /** @type {Record<number, (event: any) => void>} */
   const own = {
-    [KEY.WELCOME]: () => chat.connected(),
+    [KEY.WELCOME]: ({ data }) => {
+      reloadIfReplaced(data.databaseEpoch);
+      chat.connected();
+    },
     [KEY.MESSAGE]: ({ data }) => chat.onMessage(data),
     [KEY.ACK]: ({ data }) => chat.onAck(data),
     [KEY.ERROR]: ({ data }) => chat.onError(data),
+    [KEY.RESUME]: ({ data }) => chat.onResumed(data),
   };
   wakeWithPage(connection);
   connection.start();
   return { chat, connection, complain };
+}
+
+let knownEpoch = "";
+
+/**
+ * All that this page has of another database is void; what is unsent is kept over the reload.
+ * @param {string} databaseEpoch
+ */
+function reloadIfReplaced(databaseEpoch) {
+  if (knownEpoch && knownEpoch !== databaseEpoch) location.reload();
+  knownEpoch = databaseEpoch;
 }
 
 /**

@@ -20,7 +20,8 @@ export function recall(key) {
  */
 export function remember(key, text) {
   try {
-    sessionStorage.setItem(key, text);
+    if (text === "") sessionStorage.removeItem(key);
+    else sessionStorage.setItem(key, text);
   } catch {
     // Denied or full: the page works without.
   }

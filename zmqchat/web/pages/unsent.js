@@ -2,8 +2,9 @@
  * What a person wrote and no node has acknowledged: waits, is sent, is sent again.
  *
  * Everything is matched by client id, never by its text, so that the same message sent twice is
- * one message. `sending` and `waiting` ones are sent again on the next connection, in order;
- * `refused` ones wait for the person.
+ * one message, from whichever tab and after however many reloads. `sending` and `waiting` ones are
+ * sent again on the next connection, in order; `refused` ones wait for the person. All are on the
+ * shelf until a node has stored them.
  *
  * @typedef {import("./protocol.js").Failure} Failure
  *
@@ -13,42 +14,53 @@
  * @property {string} sender
  * @property {string} receiver
  * @property {string} msg
+ * @property {number} writtenAt milliseconds since 1970
  * @property {"waiting" | "sending" | "unanswered" | "refused"} state
  * @property {string} reason why it is unanswered or refused, in words
+ * @property {number} failures in a row, on this connection
  * @property {number | undefined} timer
  */
 
+import { retryDelayMs } from "./backoff.js";
 import { KEY } from "./protocol.js";
+import { Shelf } from "./shelf.js";
 
 const ACK_DEADLINE_MS = 10_000;
-const BUSY_PAUSE_MS = 1000;
 
 export class UnsentMessages {
   /** @type {Map<string, Unsent>} */
   #byClientId = new Map();
+  #shelf;
   #send;
   #changed;
+  #lastWrittenAt = 0;
 
   /**
+   * @param {string} user
    * @param {(event: object) => boolean} send false if there is no connection
    * @param {() => void} changed
    */
-  constructor(send, changed) {
+  constructor(user, send, changed) {
     this.#send = send;
     this.#changed = changed;
+    this.#shelf = new Shelf(user, (clientId) => this.#drop(clientId));
+    this.#adopt();
   }
 
   /** @param {{conversation: string, sender: string, receiver: string, msg: string}} draft */
   add(draft) {
     const clientId = newClientId();
-    /** @type {Unsent} */
-    const unsent = { ...draft, clientId, state: "waiting", reason: "", timer: undefined };
-    this.#byClientId.set(clientId, unsent);
+    // The order of what is written within a millisecond counts too.
+    this.#lastWrittenAt = Math.max(Date.now(), this.#lastWrittenAt + 1);
+    const unsent = this.#note({ ...draft, clientId, writtenAt: this.#lastWrittenAt, refusal: "" });
+    this.#keep(unsent);
     this.#try(unsent);
   }
 
   /** There is a connection: send all that may be sent, in the order it was written. */
   connected() {
+    this.#adopt(); // what a tab that was closed meanwhile has left
+    for (const unsent of this.#byClientId.values()) unsent.failures = 0;
     for (const unsent of this.#byClientId.values()) {
       if (unsent.state !== "refused") this.#try(unsent);
     }
@@ -67,12 +79,8 @@ export class UnsentMessages {
    * @returns {Unsent | undefined} undefined if it was not one of ours
    */
   remove(clientId) {
-    const unsent = this.#byClientId.get(clientId);
-    if (unsent === undefined) return undefined;
-    clearTimeout(unsent.timer);
-    this.#byClientId.delete(clientId);
-    this.#changed();
-    return unsent;
+    if (this.#byClientId.has(clientId)) this.#shelf.take(clientId);
+    return this.#drop(clientId);
   }
 
   /**
@@ -85,9 +93,11 @@ export class UnsentMessages {
     if (unsent === undefined) return false;
     if (failure.retryable) {
       this.#enter(unsent, "waiting");
-      unsent.timer = setTimeout(() => this.#try(unsent), BUSY_PAUSE_MS * (1 + Math.random()));
+      unsent.failures += 1;
+      unsent.timer = setTimeout(() => this.#try(unsent), retryDelayMs(unsent.failures));
     } else {
       this.#enter(unsent, "refused", failure.msg);
+      this.#keep(unsent);
     }
     return true;
   }
@@ -98,7 +108,9 @@ export class UnsentMessages {
    */
   retry(clientId) {
     const unsent = this.#byClientId.get(clientId);
-    if (unsent !== undefined) this.#try(unsent);
+    if (unsent === undefined) return;
+    this.#try(unsent);
+    this.#keep(unsent);
   }
 
   /**
@@ -107,6 +119,49 @@ export class UnsentMessages {
    */
   of(conversation) {
     return [...this.#byClientId.values()].filter((one) => one.conversation === conversation);
+  }
+
+  /** Take over what is on the shelf, from before a reload or from another tab. */
+  #adopt() {
+    for (const kept of this.#shelf.all()) {
+      if (!this.#byClientId.has(kept.clientId)) this.#note(kept);
+    }
+    this.#changed();
+  }
+
+  /**
+   * @param {import("./shelf.js").Kept} kept
+   * @returns {Unsent}
+   */
+  #note({ refusal, ...message }) {
+    /** @type {Unsent} */
+    const unsent = {
+      ...message,
+      state: refusal ? "refused" : "waiting",
+      reason: refusal,
+      failures: 0,
+      timer: undefined,
+    };
+    this.#byClientId.set(unsent.clientId, unsent);
+    return unsent;
+  }
+
+  /** @param {Unsent} unsent */
+  #keep(unsent) {
+    this.#shelf.put({ ...unsent, refusal: unsent.state === "refused" ? unsent.reason : "" });
+  }
+
+  /**
+   * @param {string} clientId
+   * @returns {Unsent | undefined}
+   */
+  #drop(clientId) {
+    const unsent = this.#byClientId.get(clientId);
+    if (unsent === undefined) return undefined;
+    clearTimeout(unsent.timer);
+    this.#byClientId.delete(clientId);
+    this.#changed();
+    return unsent;
   }
 
   /** @param {Unsent} unsent */
