@@ -158,8 +158,8 @@ class ClusterProcesses:
     instead of a file in the folder. Forwarders are called f1, f2 …, nodes n1, n2 …; whatever else
     is started is a node that is not listed. With ``own_config`` each node reads a file of its own:
     what that makes of the node's name and the common configuration; with ``own_argv`` it is started
-    by what that makes of its command. A ``shared`` cluster serves several tests, which may start
-    some of it again.
+    by what that makes of its command. ``keys_file`` has the keys of the mesh. A ``shared`` cluster
+    serves several tests, which may start some of it again.
     """
 
     def __init__(
@@ -172,6 +172,7 @@ class ClusterProcesses:
         own_config: Callable[[str, Config], Config] | None = None,
         own_argv: Callable[[str, Sequence[str]], Sequence[str]] | None = None,
         shared: bool = False,
+        keys_file: Path | None = None,
         **settings: object,
     ) -> None:
         self.folder = folder
@@ -184,7 +185,9 @@ class ClusterProcesses:
         self._own_config = own_config
         self._own_argv = own_argv or (lambda _, argv: argv)
         self._shared = shared
-        self._settings = {"cluster": "test", "mesh": {"topology": topology}, **settings}
+        self._keys_file = keys_file
+        mesh = {"topology": topology, **({"keys_file": str(keys_file)} if keys_file else {})}
+        self._settings = {"cluster": "test", "mesh": mesh, **settings}
 
     @property
     def forwarders(self) -> list[str]:
@@ -311,7 +314,8 @@ class ClusterProcesses:
         common = ("--name", name, "--parent", str(os.getpid()))
         if name in self._endpoints:
             xsub, xpub = self._endpoints[name]
-            return (*ZMQCHAT, "forwarder", *common, "--xsub", xsub, "--xpub", xpub)
+            keys = ("--keys-file", str(self._keys_file)) if self._keys_file else ()
+            return (*ZMQCHAT, "forwarder", *common, "--xsub", xsub, "--xpub", xpub, *keys)
         unlisted = () if name in self._nodes else ("--http", "127.0.0.1:0")
         argv = (*ZMQCHAT, "node", *common, "--config", str(self._config_of(name)), *unlisted)
         return self._own_argv(name, argv)
