@@ -62,7 +62,7 @@ class Following:
         self._deliver = deliver
         self._jitter_s = jitter_s
         self._sequences: Sequences[bytes] = Sequences()
-        self._agents_since_ms = 0  # by the store's clock
+        self.agents_since_ms = 0  # since when agents are given everything, by the store's clock
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0.0
@@ -84,7 +84,7 @@ class Following:
         """Note from when on agents are given everything; raise `StoreUnavailable`."""
         now_ms = await self._in_time(self._messages.time_ms())
         if not self._sessions.agents:  # still none
-            self._agents_since_ms = now_ms
+            self.agents_since_ms = now_ms
 
     async def begin(self, conversation: str) -> None:
         """Follow a conversation from its head on; raise `StoreUnavailable`."""
@@ -137,7 +137,7 @@ class Following:
             if not self._sessions.follows(conversation):
                 continue
             if conversation not in self._sequences:
-                if state.updated_at_ms < self._agents_since_ms:
+                if state.updated_at_ms < self.agents_since_ms:
                     continue  # for agents it begins with its next message
                 self._follow(conversation)
             self._sequences.hear_of(conversation, state.last_seq, self._now())
@@ -176,7 +176,7 @@ class Following:
     async def _find_start(self, conversation: str) -> None:
         """Start above the head; for agents above what was stored before the first of them came."""
         # Decided before the answer is awaited: whoever comes meanwhile reads the history later.
-        before_ms = self._agents_since_ms if self._sessions.agents else None
+        before_ms = self.agents_since_ms if self._sessions.agents else None
         try:
             head = await self._head(conversation, before_ms)
         finally:

@@ -3,8 +3,8 @@
 Order of a start: the HTTP port (so that a second copy of a node stops before it touches anything),
 the database, a new incarnation, the bus, gossip, requests that only read; then every live peer is
 probed until its links work both ways, and only then the node is ready and takes WebSockets. Of a
-stop: no new requests, what is queued is committed and acknowledged, the list of nodes is told,
-sockets close, the node says goodbye.
+stop: no new requests, clients are sent elsewhere, the list of nodes is told, what is queued is
+committed and acknowledged, sockets close, the node says goodbye.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import random
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from tornado.httpserver import HTTPServer
@@ -27,7 +27,7 @@ from zmqchat.config import Config, Node, check_open_mode, secret_of
 from zmqchat.core.members import Turn
 from zmqchat.core.roster import Change
 from zmqchat.delivery import Delivery
-from zmqchat.errors import CloseCode, StartError
+from zmqchat.errors import CloseCode, StartError, StoreUnavailable
 from zmqchat.gossip import Gossip
 from zmqchat.joining import Joining
 from zmqchat.limits import raise_file_limit
@@ -89,6 +89,7 @@ async def _run(config: Config, node: Node) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
     async with running(config, node) as started:
+        started.failed = stop.set
         stopping = asyncio.ensure_future(stop.wait())
         joining = asyncio.ensure_future(started.join())
         await asyncio.wait({stopping, joining}, return_when=asyncio.FIRST_COMPLETED)
@@ -98,12 +99,13 @@ async def _run(config: Config, node: Node) -> None:
         joining.cancel()
         await stopping
         log.info("%s stops", node.name)
+    if started.has_failed:
+        raise StartError(f"{node.name}: a part of it ended, as the log tells; start it again")
 
 
 @contextlib.asynccontextmanager
 async def running(config: Config, node: Node) -> AsyncIterator[RunningNode]:
     """Start a node, and stop it when the block is left; it is ready when it has joined."""
-    secret = secret_of()
     async with contextlib.AsyncExitStack() as stack:
         sockets = _listen(node)
         for listener in sockets:
@@ -118,21 +120,33 @@ async def running(config: Config, node: Node) -> AsyncIterator[RunningNode]:
             mesh="",
         )
         try:
-            bus = _make_bus(config, node, Codec(config.cluster, record.number, record.incarnation))
-        except StartError:
-            await store.leave(record.number, record.incarnation)
+            started = await _make(config, node, store, record, stack)
+            await started.start(sockets)
+        except BaseException:
+            with contextlib.suppress(StoreUnavailable):
+                await store.leave(record.number, record.incarnation)
             raise
-        stack.callback(bus.close)
-        if bus.endpoint:
-            await store.announce(record.number, http=record.http, mesh=bus.endpoint)
-        secret = secret or await store.cluster_secret()
-        epoch = await store.database_epoch()
-        started = RunningNode(config, record, store, bus, secret, epoch)
-        await started.start(sockets)
         try:
             yield started
         finally:
             await started.stop()
+
+
+async def _make(
+    config: Config,
+    node: Node,
+    store: Store,
+    record: NodeRecord,
+    stack: contextlib.AsyncExitStack,
+) -> RunningNode:
+    """Put a node together whose life is written down already."""
+    secret = secret_of()
+    bus = _make_bus(config, node, Codec(config.cluster, record.number, record.incarnation))
+    stack.callback(bus.close)
+    if bus.endpoint:
+        await store.announce(record.number, http=record.http, mesh=bus.endpoint)
+    secret = secret or await store.cluster_secret()
+    return RunningNode(config, record, store, bus, secret, await store.database_epoch())
 
 
 class RunningNode:
@@ -155,7 +169,9 @@ class RunningNode:
         self._store = store
         self._bus = bus
         self._sockets = Sockets()
-        self._tasks = Tasks()
+        self.has_failed = False  # something that is to run for ever has ended
+        self.failed: Callable[[], None] = lambda: None  # is called then
+        self._tasks = Tasks(self._on_failure)
         self._delivery = Delivery(
             store,
             bus,
@@ -252,6 +268,10 @@ class RunningNode:
         await self._sockets.close_all(CloseCode.SERVICE_RESTART if alone else CloseCode.DRAINING)
         self._gossip.stop()
         await self._server.close_all_connections()
+
+    def _on_failure(self) -> None:
+        self.has_failed = True
+        self.failed()
 
     # What the bus carries.
 

@@ -123,6 +123,9 @@ class ChatSocket(WebSocketHandler):
             self.set_status(ERRORS[ErrorCode.UNAVAILABLE].status)
             self.finish(str(error))
             return False
+        except BaseException:
+            self._services.takeovers.close(session)
+            raise
         self._session = session
         return True
 

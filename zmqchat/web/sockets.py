@@ -41,7 +41,7 @@ class Socket(Protocol):
 
 
 class Sockets:
-    """All open sockets of a node: written once per wake-up, pinged, told of presence, closed."""
+    """All open sockets of a node: written once per wake-up, pinged, drained, closed."""
 
     def __init__(self) -> None:
         self._open: dict[int, Socket] = {}

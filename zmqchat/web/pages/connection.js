@@ -46,6 +46,7 @@ export class Connection {
   #onlineSince = 0;
   #awaitsAnswer = false;
   #pingIntervalMs = 0;
+  #draining = false; // told to go, and waiting for our turn
   /** @type {string | null} */
   #continue = null; // proves that the next connection goes on with the last one's login
 
@@ -84,7 +85,7 @@ export class Connection {
 
   /** The page or the network woke up: try now instead of waiting, or see whether the node lives. */
   nudge() {
-    if (this.#state.name === "waiting") this.#connect();
+    if (this.#state.name === "waiting" || this.#draining) this.#connect();
     else if (this.#state.name === "online" && !this.#awaitsAnswer) this.#ping();
   }
 
@@ -149,6 +150,7 @@ export class Connection {
     if (this.#socket) this.#nodes.failed(httpOrigin(this.#socket.url));
     this.#nodes.learn([url]);
     this.#awaitsAnswer = false;
+    this.#draining = true;
     this.#later(() => this.#connect(), afterMs);
   }
 
@@ -190,6 +192,7 @@ export class Connection {
   /** Drop the socket, the timer, and the answer that may still be under way. */
   #leave() {
     this.#attempt += 1;
+    this.#draining = false;
     this.#awaitsAnswer = false;
     clearTimeout(this.#timer);
     if (!this.#socket) return;

@@ -44,11 +44,13 @@ export class History {
   /** Read the page before the oldest message. */
   async readBack() {
     const conversation = this.#conversation;
-    if (this.#readingBack || !conversation.hasOlder) return;
+    const { oldest, loaded } = conversation;
+    if (this.#readingBack || !loaded || !conversation.hasOlder) return;
     this.#readingBack = true;
     try {
-      const page = await this.#api.history(conversation.name, { before: conversation.oldest });
-      if (this.#closed) return;
+      const page = await this.#api.history(conversation.name, { before: oldest });
+      // After a reload of the newest page meanwhile, this one would leave a hole below it.
+      if (this.#closed || conversation.oldest !== oldest) return;
       conversation.addOlder(page.messages, page.hasMore);
       this.#onPage(page.messages);
     } finally {

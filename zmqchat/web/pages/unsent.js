@@ -18,7 +18,7 @@
  * @property {"waiting" | "sending" | "unanswered" | "refused"} state
  * @property {string} reason why it is unanswered or refused, in words
  * @property {number} failures in a row, on this connection
- * @property {number | undefined} timer
+ * @property {number | undefined} timer of the answer
  */
 
 import { retryDelayMs } from "./backoff.js";
@@ -30,6 +30,8 @@ const ACK_DEADLINE_MS = 10_000;
 export class UnsentMessages {
   /** @type {Map<string, Unsent>} */
   #byClientId = new Map();
+  /** @type {Map<string, number>} by conversation: when those that wait are sent again, in order */
+  #retries = new Map();
   #shelf;
   #send;
   #changed;
@@ -54,14 +56,17 @@ export class UnsentMessages {
     this.#lastWrittenAt = Math.max(Date.now(), this.#lastWrittenAt + 1);
     const unsent = this.#note({ ...draft, clientId, writtenAt: this.#lastWrittenAt, refusal: "" });
     this.#keep(unsent);
-    this.#try(unsent);
+    if (this.#retries.has(draft.conversation)) this.#changed(); // it goes behind those that wait
+    else this.#try(unsent);
   }
 
   /** There is a connection: send all that may be sent, in the order it was written. */
   connected() {
     this.#adopt(); // what a tab that was closed meanwhile has left
-    for (const unsent of this.#byClientId.values()) unsent.failures = 0;
-    for (const unsent of this.#byClientId.values()) {
+    for (const timer of this.#retries.values()) clearTimeout(timer);
+    this.#retries.clear();
+    for (const unsent of this.#inOrder()) {
+      unsent.failures = 0;
       if (unsent.state !== "refused") this.#try(unsent);
     }
   }
@@ -94,7 +99,7 @@ export class UnsentMessages {
     if (failure.retryable) {
       this.#enter(unsent, "waiting");
       unsent.failures += 1;
-      unsent.timer = setTimeout(() => this.#try(unsent), retryDelayMs(unsent.failures));
+      this.#retryLater(unsent);
     } else {
       this.#enter(unsent, "refused", failure.msg);
       this.#keep(unsent);
@@ -118,7 +123,25 @@ export class UnsentMessages {
    * @returns {Unsent[]} in the order they were written
    */
   of(conversation) {
-    return [...this.#byClientId.values()].filter((one) => one.conversation === conversation);
+    return this.#inOrder().filter((one) => one.conversation === conversation);
+  }
+
+  #inOrder() {
+    return [...this.#byClientId.values()].sort((left, right) => left.writtenAt - right.writtenAt);
+  }
+
+  /**
+   * Send a message again after a while, and with it all that wait in its conversation: one that
+   * went alone might overtake what was written before it.
+   * @param {Unsent} unsent
+   */
+  #retryLater({ conversation, failures }) {
+    if (this.#retries.has(conversation)) return;
+    const timer = setTimeout(() => {
+      this.#retries.delete(conversation);
+      for (const one of this.of(conversation)) if (one.state === "waiting") this.#try(one);
+    }, retryDelayMs(failures));
+    this.#retries.set(conversation, timer);
   }
 
   /** Take over what is on the shelf, from before a reload or from another tab. */
