@@ -193,3 +193,60 @@ def test_nodes_that_failed_come_last(page: Page) -> None:
         return states.map((urls) => urls.map((url) => new URL(url).hostname).join(""));""",
     )
     assert shown == ["ab", "ba", "cba"]
+
+
+def test_an_older_page_that_comes_late_leaves_no_hole(page: Page) -> None:
+    """When the newest messages were loaded anew meanwhile, it is dropped and asked for again."""
+    shown = run(
+        page,
+        "history.js",
+        MESSAGES
+        + """const { Conversation } = await import("/pages/conversation.js");
+        const c = new Conversation("ann");
+        c.addNewest(some(8, 9), true, 0);
+        let answer;
+        const asked = [];
+        const api = { history: (_, { before }) => {
+          asked.push(before);
+          return new Promise((resolve) => { answer = resolve; });
+        } };
+        const history = new m.History(api, c, () => {});
+        const reading = history.readBack();
+        c.loadAnew();
+        c.addNewest(some(18, 19), true, 19);
+        answer({ messages: some(6, 7), hasMore: true });
+        await reading;
+        const after = c.messages.map(({ seq }) => seq);
+        const again = history.readBack();
+        answer({ messages: some(16, 17), hasMore: true });
+        await again;
+        return [after, asked, c.messages.map(({ seq }) => seq)];""",
+    )
+    assert shown == [[18, 19], [8, 18], [16, 17, 18, 19]]
+
+
+def test_what_waits_is_sent_again_in_the_order_it_was_written(page: Page) -> None:
+    """A busy node gets those it refused, and what was written since, one after the other."""
+    sent = run(
+        page,
+        "unsent.js",
+        """localStorage.clear();
+        const sent = [];
+        const send = (event) => { sent.push(event.data); return true; };
+        const unsent = new m.UnsentMessages("ann", send, () => {});
+        const write = (msg) =>
+          unsent.add({ conversation: "ann", sender: "ann", receiver: "desk", msg });
+        unsent.connected();
+        write("one");
+        write("two");
+        const ids = sent.map(({ clientId }) => clientId);
+        for (const clientId of ids.toReversed()) {
+          unsent.failed({ clientId, retryable: true, msg: "busy" });
+        }
+        write("three");
+        const before = sent.length;
+        while (sent.length < before + 3) await new Promise((done) => setTimeout(done, 10));
+        localStorage.clear();
+        return sent.map(({ msg }) => msg);""",
+    )
+    assert sent == ["one", "two", "one", "two", "three"]
