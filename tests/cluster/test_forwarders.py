@@ -81,7 +81,7 @@ def test_while_the_only_one_is_away_the_others_are_unknown(tmp_path: Path) -> No
         found = await take_away(scene, AWAY_S)
         assert found.unknown_s < 2.0
         assert found.whole_s < 3.0
-        assert found.left_s < 3.0 + LINGER_S
+        assert found.left_s < 3.0
         assert found.wrong == set()
         await scene.close()
 

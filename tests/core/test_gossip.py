@@ -19,7 +19,7 @@ from zmqchat.core.gossip import (
     interval_of,
 )
 from zmqchat.core.members import Turn
-from zmqchat.core.roster import LINGER_S, LONG_LINGER_S, Change, Shown
+from zmqchat.core.roster import LINGER_S, LONG_LINGER_S, RETURN_LINGER_S, Change, Shown
 from zmqchat.wire.mesh import (
     Beat,
     Control,
@@ -274,6 +274,42 @@ def test_without_links_all_others_are_unknown_and_nobody_goes_offline() -> None:
     effects = run(one, 60.0 + LEAST_QUIET_S + LINGER_S + 0.3, peer_beats=True)
     assert one.roster.users == {"there": Shown.ONLINE, "here": Shown.ONLINE}
     assert [user for change in changes(effects) for user in change.closed] == ["moving"]
+
+
+def absent(until: float) -> Gossip:
+    """Somebody with a user of their own, and two on a peer, who was without links for a while."""
+    one = gossip()
+    one.on_frame(PEER, beat(1), 0.0)
+    opened = [entry(1, "stays"), entry(2, "goes")]
+    one.on_frame(PEER, Delta(0, 1, opened, [], 0), 0.0)
+    run(one, 1.0)
+    one.on_forwarders(1.0, up=False)
+    run(one, until)
+    one.on_forwarders(until, up=True)
+    return one
+
+
+def test_after_a_long_absence_who_is_gone_is_offline_soon() -> None:
+    """Once every log is in step, nobody can have come back anywhere else."""
+    one = absent(40.0)
+    one.on_frame(PEER, beat(80, version=2), 40.3)
+    run(one, 41.5)
+    assert one.roster.users == {"stays": Shown.ONLINE, "goes": Shown.ONLINE}, "not in step yet"
+    one.on_frame(PEER, Delta(1, 2, [], [2], 0), 41.5)
+    version, log_hash = one.presence.version(7)
+    one.on_frame(PEER, beat(81, version=version, log_hash=log_hash), 41.5)
+    effects = run(one, 41.5 + RETURN_LINGER_S + TELL_AFTER_S + 0.3)
+    assert one.roster.users == {"stays": Shown.ONLINE}
+    assert [user for change in changes(effects) for user in change.closed] == ["goes"]
+
+
+def test_after_a_short_absence_users_linger_as_ever() -> None:
+    """A page may have been reloaded in it."""
+    one = absent(4.0)
+    one.on_frame(PEER, beat(8, version=2), 4.3)
+    one.on_frame(PEER, Delta(1, 2, [], [2], 0), 4.4)
+    run(one, 4.4 + LINGER_S - 0.1, peer_beats=True)
+    assert set(one.roster.users) == {"stays", "goes"}
 
 
 def test_after_a_pause_nobody_is_judged_before_what_waits_was_taken() -> None:

@@ -20,7 +20,7 @@ from zmqchat.core.journal import Journal
 from zmqchat.core.members import RELAYS, Event, Life, Members, Turn
 from zmqchat.core.presence import Diff, Presence
 from zmqchat.core.repair import Repair
-from zmqchat.core.roster import LINGER_S, LONG_LINGER_S, Change, Roster, Sure
+from zmqchat.core.roster import LINGER_S, LONG_LINGER_S, RETURN_LINGER_S, Change, Roster, Sure
 from zmqchat.wire.mesh import (
     Beat,
     Control,
@@ -146,6 +146,8 @@ class Gossip:
         self._judged_at = now
         self._held = False  # nobody goes offline
         self._quiet_until = -math.inf
+        self._frozen_at = -math.inf
+        self._returned = False  # after an absence in which users may have gone long ago
         self._take: dict[type, Callable[[Header, Any, float], None]] = {
             Delta: self._on_delta,
             Snapshot: self._on_snapshot,
@@ -269,10 +271,12 @@ class Gossip:
         if up == self.members.frozen:
             if up:
                 self.members.thaw(now)
+                self._returned = now - self._frozen_at > LINGER_S
                 self._beat_at = min(self._beat_at, now + self._rng.uniform(0, EXTRA_BEAT_S))
                 self._hold_until(now + max(LEAST_QUIET_S, self.interval_s))
             else:
                 self.members.freeze(now)
+                self._frozen_at = now
         return self._finish(now)
 
     # Joining and leaving.
@@ -391,10 +395,26 @@ class Gossip:
     def _expire(self, now: float) -> None:
         if self.members.frozen:
             self._held = True
-        elif self._held and now >= self._quiet_until:
+        elif self._held and now >= self._hold_ends():
             self._held = False
-            self.roster.release(now)
+            self.roster.release(now, RETURN_LINGER_S if self._returned else LINGER_S)
+            self._returned = False
         self.roster.expire(now, hold=self._held)
+
+    def _hold_ends(self) -> float:
+        """When users may go offline again: after an absence not before all logs are in step.
+
+        Who is gone from all of them then has nowhere come back, and need not linger as long.
+        """
+        if not self._returned or self._is_whole():
+            return self._quiet_until
+        return self._quiet_until + LINGER_S
+
+    def _is_whole(self) -> bool:
+        return all(
+            member.life is Life.ALIVE and self.in_step(node)
+            for node, member in self.members.alive.items()
+        )
 
     def _judges_at(self) -> float:
         return max(self.members.next, self._judged_at + self.interval_s / TICKS_AN_INTERVAL)
@@ -412,7 +432,7 @@ class Gossip:
             self.repair.next,
             self._answers.next,
             self.roster.next,
-            self._quiet_until if self._held and not self.members.frozen else math.inf,
+            self._hold_ends() if self._held and not self.members.frozen else math.inf,
         )
         effects, self._effects = self._effects, []
         return effects
@@ -457,7 +477,10 @@ class Gossip:
             return
         assert member is not None  # noqa: S101 - or nothing were sure
         self.roster.move(_customers(diff.opened), now, None, sure)
-        self.roster.move(_customers(diff.closed), now, sure, None, _linger_s(member.state))
+        linger_s = _linger_s(member.state)
+        if self._returned and linger_s == LINGER_S:
+            linger_s = RETURN_LINGER_S
+        self.roster.move(_customers(diff.closed), now, sure, None, linger_s)
 
 
 def _customers(entries: Iterable[SessionEntry]) -> list[str]:

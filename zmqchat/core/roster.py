@@ -23,6 +23,7 @@ from typing import NamedTuple
 from zmqchat.core.deadlines import Deadlines
 
 LINGER_S = 5.0
+RETURN_LINGER_S = 0.5  # we were away for longer than users linger, and know all there is again
 LONG_LINGER_S = 30.0  # its node was draining: it has been told to go elsewhere
 
 
@@ -135,11 +136,11 @@ class Roster:
                 del self._lingers[user]
                 self._show(user, Shown.OFFLINE)
 
-    def release(self, now: float) -> None:
+    def release(self, now: float, linger_s: float = LINGER_S) -> None:
         """Hold nobody any more, and let all who linger begin anew."""
         self._held.clear()
         for user, until in self._lingers.items():
-            self._lingers[user] = max(until, now + LINGER_S)
+            self._lingers[user] = max(until, now + linger_s)
             self._deadlines.add(user, self._lingers[user])
 
     def take(self) -> Change | None:
