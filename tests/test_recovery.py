@@ -285,3 +285,28 @@ def test_a_node_without_sessions_asks_nothing(tmp_path: Path) -> None:
         await shows_within(laptop, ["two"], 1.5)
 
     audited(tmp_path, story)
+
+
+@pytest.mark.usefixtures("rarely")
+def test_an_agent_who_left_long_ago_makes_no_audit_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who comes to an idle node wants what is written from then on, not since that agent came."""
+
+    async def story(_: Half, there: Half, __: MemoryNetwork) -> None:
+        there.delivery.close((await there.open(DESK)).session)
+        there.delivery.following._agents_since_ms -= 3_600_000
+        asked: list[int] = []
+        changed = there.store.changed
+
+        async def watched(since_ms: int, limit: int) -> Any:
+            asked.append(since_ms)
+            return await changed(since_ms, limit)
+
+        monkeypatch.setattr(there.store, "changed", watched)
+        await there.open("u1")
+        there.recovery.audit_soon()
+        await until("an audit", lambda: bool(asked), lambda: asked)
+        assert await there.store.time_ms() - asked[0] < 60_000
+
+    audited(tmp_path, story)

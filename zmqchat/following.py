@@ -62,7 +62,7 @@ class Following:
         self._deliver = deliver
         self._jitter_s = jitter_s
         self._sequences: Sequences[bytes] = Sequences()
-        self.agents_since_ms = 0  # since when agents are given everything, by the store's clock
+        self._agents_since_ms = 0  # since when agents are given everything, by the store's clock
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0.0
@@ -78,13 +78,20 @@ class Following:
         """Whether nobody here wants anything."""
         return not len(self._sessions)
 
+    def begun_ms(self, now_ms: int) -> int:
+        """From when on conversations of which nothing was heard yet may be wanted here.
+
+        Customers' begin at their heads; only agents want what was written since they came.
+        """
+        return self._agents_since_ms if self._sessions.agents else now_ms
+
     # Who follows.
 
     async def prepare_for_agents(self) -> None:
         """Note from when on agents are given everything; raise `StoreUnavailable`."""
         now_ms = await self._in_time(self._messages.time_ms())
         if not self._sessions.agents:  # still none
-            self.agents_since_ms = now_ms
+            self._agents_since_ms = now_ms
 
     async def begin(self, conversation: str) -> None:
         """Follow a conversation from its head on; raise `StoreUnavailable`."""
@@ -137,7 +144,7 @@ class Following:
             if not self._sessions.follows(conversation):
                 continue
             if conversation not in self._sequences:
-                if state.updated_at_ms < self.agents_since_ms:
+                if state.updated_at_ms < self._agents_since_ms:
                     continue  # for agents it begins with its next message
                 self._follow(conversation)
             self._sequences.hear_of(conversation, state.last_seq, self._now())
@@ -176,7 +183,7 @@ class Following:
     async def _find_start(self, conversation: str) -> None:
         """Start above the head; for agents above what was stored before the first of them came."""
         # Decided before the answer is awaited: whoever comes meanwhile reads the history later.
-        before_ms = self.agents_since_ms if self._sessions.agents else None
+        before_ms = self._agents_since_ms if self._sessions.agents else None
         try:
             head = await self._head(conversation, before_ms)
         finally:

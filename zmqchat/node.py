@@ -17,7 +17,7 @@ import random
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 from tornado.httpserver import HTTPServer
@@ -89,23 +89,26 @@ async def _run(config: Config, node: Node) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
     async with running(config, node) as started:
-        started.failed = stop.set
         stopping = asyncio.ensure_future(stop.wait())
+        failing = asyncio.ensure_future(started.failed.wait())
         joining = asyncio.ensure_future(started.join())
-        await asyncio.wait({stopping, joining}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({stopping, failing, joining}, return_when=asyncio.FIRST_COMPLETED)
         if joining.done():
             joining.result()
             print(started.ready_line, flush=True)  # noqa: T201 - told to whoever started us
         joining.cancel()
-        await stopping
+        await asyncio.wait({stopping, failing}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        failing.cancel()
         log.info("%s stops", node.name)
-    if started.has_failed:
+    if started.failed.is_set():
         raise StartError(f"{node.name}: a part of it ended, as the log tells; start it again")
 
 
 @contextlib.asynccontextmanager
 async def running(config: Config, node: Node) -> AsyncIterator[RunningNode]:
     """Start a node, and stop it when the block is left; it is ready when it has joined."""
+    secret = secret_of()
     async with contextlib.AsyncExitStack() as stack:
         sockets = _listen(node)
         for listener in sockets:
@@ -120,7 +123,7 @@ async def running(config: Config, node: Node) -> AsyncIterator[RunningNode]:
             mesh="",
         )
         try:
-            started = await _make(config, node, store, record, stack)
+            started = await _make(config, node, store, record, secret, stack)
             await started.start(sockets)
         except BaseException:
             with contextlib.suppress(StoreUnavailable):
@@ -137,10 +140,10 @@ async def _make(
     node: Node,
     store: Store,
     record: NodeRecord,
+    secret: bytes | None,
     stack: contextlib.AsyncExitStack,
 ) -> RunningNode:
     """Put a node together whose life is written down already."""
-    secret = secret_of()
     bus = _make_bus(config, node, Codec(config.cluster, record.number, record.incarnation))
     stack.callback(bus.close)
     if bus.endpoint:
@@ -169,9 +172,9 @@ class RunningNode:
         self._store = store
         self._bus = bus
         self._sockets = Sockets()
-        self.has_failed = False  # something that is to run for ever has ended
-        self.failed: Callable[[], None] = lambda: None  # is called then
-        self._tasks = Tasks(self._on_failure)
+        self.failed = asyncio.Event()  # something that is to run for ever has ended
+        self._loops = Tasks(self.failed.set)
+        self._tasks = Tasks()
         self._delivery = Delivery(
             store,
             bus,
@@ -239,11 +242,11 @@ class RunningNode:
         await self._peers.refresh()
         await self._clock.measure()
         self._gossip.start()
-        self._tasks.spawn(self._peers.keep_fresh())
-        self._tasks.spawn(self._clock.keep_measuring())
-        self._tasks.spawn(self._sockets.keep_pinging())
-        self._tasks.spawn(self._takeovers.keep_auditing())
-        self._tasks.spawn(self._recovery.keep_auditing())
+        self._loops.spawn(self._peers.keep_fresh())
+        self._loops.spawn(self._clock.keep_measuring())
+        self._loops.spawn(self._sockets.keep_pinging())
+        self._loops.spawn(self._takeovers.keep_auditing())
+        self._loops.spawn(self._recovery.keep_auditing())
         self._server.add_sockets(sockets)
 
     async def join(self) -> None:
@@ -258,6 +261,7 @@ class RunningNode:
         self._server.stop()
         self._gossip.drain()
         await self._sockets.drain(self._peers.elsewhere, self._rng)
+        await self._loops.cancel()
         await self._tasks.cancel()
         await self._takeovers.stop()
         await self._resumes.close_all()
@@ -268,10 +272,6 @@ class RunningNode:
         await self._sockets.close_all(CloseCode.SERVICE_RESTART if alone else CloseCode.DRAINING)
         self._gossip.stop()
         await self._server.close_all_connections()
-
-    def _on_failure(self) -> None:
-        self.has_failed = True
-        self.failed()
 
     # What the bus carries.
 

@@ -132,7 +132,7 @@ class Recovery:
         self.audits += 1
         try:
             now_ms = await self._messages.time_ms()
-            known_ms = self._audited_ms or self._following.agents_since_ms or now_ms
+            known_ms = self._audited_ms or self._following.begun_ms(now_ms)
             await self._audit_since(min(now_ms, known_ms) - LOOK_BACK_MS)
             await self._audit_in_turn()
         except StoreUnavailable as error:
